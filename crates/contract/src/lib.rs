@@ -1,0 +1,50 @@
+//! The contract between the Sensorium host and its model plugins.
+//!
+//! `plugin.proto` is the only definition of what crosses the socket. This crate adds,
+//! for plugins written in Rust, domain types that are valid by construction, one small
+//! trait per task, and [`run`], which is the whole `main` of a plugin; and, for the
+//! host, [`process`] and [`client`], which start a plugin and speak to it. Messages are
+//! validated on both sides, by the same conversions.
+//!
+//! ```no_run
+//! # struct MyPlugin;
+//! # impl sensorium_contract::Plugin for MyPlugin {
+//! #     fn manifest(&self) -> sensorium_contract::Manifest { unimplemented!() }
+//! #     fn load(&self, _: &sensorium_contract::LoadRequest, _: &dyn Fn(sensorium_contract::LoadProgress))
+//! #         -> Result<sensorium_contract::LoadedModel, sensorium_contract::PluginError> { unimplemented!() }
+//! # }
+//! fn main() -> std::process::ExitCode {
+//!     sensorium_contract::run(MyPlugin)
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod capabilities;
+pub mod client;
+mod convert;
+pub mod conformance;
+mod embed;
+mod error;
+mod handshake;
+mod limits;
+mod manifest;
+mod plugin;
+pub mod process;
+mod serve;
+
+pub use capabilities::{
+    Batching, Capabilities, EmbedCapabilities, Filter, ImageSpec, Matryoshka, Modality, ResizeMode, Scoring,
+    ScoringRule,
+};
+pub use embed::{Embedding, EmbedInput, EmbedPayload, ItemError, ItemErrorCode, RgbImage};
+pub use error::{Fault, Invalid, PluginError};
+pub use limits::MessageLimits;
+pub use manifest::{Manifest, PROTOCOL, ProtocolVersion, Task};
+pub use plugin::{CallContext, Embed, LoadProgress, LoadRequest, LoadedModel, Plugin};
+pub use serve::run;
+
+/// The generated messages and services of `plugin.proto`.
+#[allow(missing_docs, clippy::all, unreachable_pub)]
+pub mod proto {
+    tonic::include_proto!("sensorium.plugin.v1");
+}

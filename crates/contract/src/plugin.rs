@@ -1,0 +1,96 @@
+//! What a plugin written in Rust implements: [`Plugin`], and one trait per task.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{Capabilities, EmbedInput, Embedding, ItemError, Manifest, PluginError};
+
+/// A plugin: it says what it is and loads a model. [`crate::run`] does the rest.
+pub trait Plugin: Send + Sync + 'static {
+    /// What this executable is and can do.
+    fn manifest(&self) -> Manifest;
+
+    /// Loads the one model of this process. Runs on its own thread and may block.
+    ///
+    /// # Errors
+    /// [`crate::Fault::Caller`] for bad options, [`crate::Fault::Model`] if the files can't be loaded.
+    fn load(&self, request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<LoadedModel, PluginError>;
+}
+
+/// The embed task. One thread owns the model, so calls never overlap.
+pub trait Embed: Send + 'static {
+    /// One result for each input, in order. Blocks while it computes.
+    ///
+    /// # Errors
+    /// An error of the whole batch; what is wrong with one input alone goes into its own result.
+    fn embed(
+        &mut self,
+        inputs: &[EmbedInput],
+        context: &CallContext,
+    ) -> Result<Vec<Result<Embedding, ItemError>>, PluginError>;
+}
+
+/// A model to load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadRequest {
+    /// The model's id in the registry; for logs.
+    pub model: String,
+    /// Absolute path of its directory; `None` if it has no files.
+    pub path: Option<PathBuf>,
+    /// `auto`, `cpu`, `cuda:0`.
+    pub device: String,
+    /// `auto`, `f32`, `f16`, `bf16`.
+    pub dtype: String,
+    /// CPU threads that this instance may keep busy; `None`: the plugin decides.
+    pub threads: Option<usize>,
+    /// The plugin's own options, from the registry.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How far loading has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadProgress {
+    /// What is being done: `weights`, `warm-up`.
+    pub stage: String,
+    /// Steps done.
+    pub done: u64,
+    /// Steps in all; 0 if not known.
+    pub total: u64,
+}
+
+/// A model that is ready to work: what it can do, and a handler for each task it can do.
+pub struct LoadedModel {
+    /// What it can do. Tasks listed here have their handler below.
+    pub capabilities: Capabilities,
+    /// Present exactly if `capabilities.embed` is.
+    pub embed: Option<Box<dyn Embed>>,
+}
+
+/// What a task needs to know of the call it works for.
+#[derive(Debug, Clone, Default)]
+pub struct CallContext {
+    cancelled: CancellationToken,
+    progress: Arc<AtomicU64>,
+}
+
+// === impl CallContext ===
+
+impl CallContext {
+    /// A context that reports progress to `progress` and ends when `cancelled` does.
+    pub fn new(cancelled: CancellationToken, progress: Arc<AtomicU64>) -> Self {
+        Self { cancelled, progress }
+    }
+
+    /// True once nobody waits for the result any more. Long work looks at it between steps.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+
+    /// Tells the host that a unit of work (an item, a token, a denoise step) is done.
+    pub fn tick(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+}
