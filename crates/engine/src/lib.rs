@@ -1,0 +1,36 @@
+//! The engine: which models there are, and how a request gets to one of their processes and back.
+//!
+//! ```text
+//! Engine::admit      name -> model, one slot taken, a lazy model loaded      admission.rs, model/
+//! Admission::embed   cache, then the model's queue                           admission.rs, cache.rs
+//! queue              what waits becomes batches when an instance is free     queue/
+//! instance           one plugin process: started, watched, restarted         instance/
+//! registry           models.toml: parsed, checked, watched, reloaded         registry/, watch.rs, reload.rs
+//! ```
+//!
+//! The engine names no plugin and no model: what it does with one follows from the
+//! registry and from the capabilities that the loaded model reports.
+#![forbid(unsafe_code)]
+
+mod admission;
+mod cache;
+mod engine;
+mod error;
+mod metrics;
+mod owner;
+mod registry;
+mod summary;
+mod watch;
+
+pub use admission::{Admission, RequestContext};
+pub use engine::{Engine, EngineConfig, Readiness};
+pub use error::Error;
+pub use metrics::Metrics;
+pub use owner::Owner;
+pub use registry::{RegistryError, TokenInput, Truncate, check_registry, registry_schema};
+pub use sensorium_contract::{
+    Batching, Capabilities, EmbedCapabilities, EmbedInput, EmbedPayload, Embedding, Filter, ImageSpec, ItemError,
+    ItemErrorCode, Matryoshka, MessageLimits, Modality, ResizeMode, RgbImage, Scoring, ScoringRule, Task,
+};
+pub use summary::{ModelState, ModelSummary, ReloadSummary};
+pub use tokio_util::sync::CancellationToken;
