@@ -1,0 +1,26 @@
+"""openai-node, unmodified: runs node/embeddings.test.js against the server."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent / "node"
+
+
+def test_openai_node(server, examples):
+    venv = pathlib.Path(sys.prefix)
+    node = subprocess.check_output([HERE / "which-node.sh", venv], text=True).strip()
+    environment = {
+        **os.environ,
+        "OPENAI_BASE_URL": f"{server.url}/v1",
+        "OPENAI_API_KEY": "any",
+        "EXAMPLE_IMAGE": str(examples[0][0]),
+        "EXAMPLE_CAPTION": examples[0][1],
+        "OTHER_CAPTION": next(text for _, text in examples if text != examples[0][1]),
+    }
+    run = subprocess.run([f"{node}/node", "--test"], cwd=HERE, env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "pass 5" in run.stdout, run.stdout
