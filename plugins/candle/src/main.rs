@@ -1,0 +1,2 @@
+//! Plugin executable.
+fn main() {}
