@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Invalid, MAX_IMAGE_SIDE};
+
+/// Longest vector that crosses the socket.
+pub const MAX_WIDTH: u32 = 65_536;
+
 /// What a loaded model can do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capabilities {
@@ -130,18 +135,125 @@ pub enum Filter {
     Lanczos,
 }
 
+// === impl Capabilities ===
+
+impl Capabilities {
+    /// Checks what the types alone don't hold.
+    ///
+    /// # Errors
+    /// The first field that breaks the contract.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.revision.is_empty() {
+            return Err(Invalid::new("revision", "is empty; it is part of cache keys"));
+        }
+        if self.max_batch == 0 {
+            return Err(Invalid::new("max_batch", "is 0; it is at least 1"));
+        }
+        self.embed.as_ref().map_or(Ok(()), EmbedCapabilities::validate)
+    }
+}
+
 // === impl EmbedCapabilities ===
 
 impl EmbedCapabilities {
+    /// Checks what the types alone don't hold.
+    ///
+    /// # Errors
+    /// The first field that breaks the contract.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.modalities.is_empty() {
+            return Err(Invalid::new("embed.modalities", "is empty; a model reads at least one"));
+        }
+        if self
+            .modalities
+            .iter()
+            .enumerate()
+            .any(|(i, m)| self.modalities[..i].contains(m))
+        {
+            return Err(Invalid::new("embed.modalities", "names one twice"));
+        }
+        if !(1..=MAX_WIDTH).contains(&self.width) {
+            return Err(Invalid::new(
+                "embed.width",
+                format!("is {}; it is 1 to {MAX_WIDTH}", self.width),
+            ));
+        }
+        if self.reads(Modality::Text) != (self.context_length > 0) {
+            return Err(Invalid::new(
+                "embed.context_length",
+                "is positive exactly if the model reads text",
+            ));
+        }
+        if self.token_ids && !self.reads(Modality::Text) {
+            return Err(Invalid::new("embed.token_ids", "is true, but the model reads no text"));
+        }
+        if self.reads(Modality::Image) != self.image.is_some() {
+            return Err(Invalid::new(
+                "embed.image",
+                "is present exactly if the model reads images",
+            ));
+        }
+        self.matryoshka
+            .as_ref()
+            .map_or(Ok(()), |matryoshka| matryoshka.validate(self.width))?;
+        self.scoring.map_or(Ok(()), Scoring::validate)?;
+        self.image.map_or(Ok(()), ImageSpec::validate)
+    }
+
     /// True if the model reads this modality.
     pub fn reads(&self, modality: Modality) -> bool {
         self.modalities.contains(&modality)
     }
 }
 
+// === impl Scoring ===
+
+impl Scoring {
+    fn validate(self) -> Result<(), Invalid> {
+        if !self.scale.is_finite() || !self.bias.is_finite() {
+            return Err(Invalid::new("embed.scoring", "has a scale or bias that is not finite"));
+        }
+        Ok(())
+    }
+}
+
+// === impl ImageSpec ===
+
+impl ImageSpec {
+    fn validate(self) -> Result<(), Invalid> {
+        let edge = match self.mode {
+            ResizeMode::ShortestEdgeCrop { shortest_edge } => shortest_edge,
+            ResizeMode::Squash => self.width,
+        };
+        for (field, side) in [
+            ("image.width", self.width),
+            ("image.height", self.height),
+            ("image.shortest_edge", edge),
+        ] {
+            if !(1..=MAX_IMAGE_SIDE).contains(&side) {
+                return Err(Invalid::new(
+                    field,
+                    format!("is {side} pixels; it is 1 to {MAX_IMAGE_SIDE}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 // === impl Matryoshka ===
 
 impl Matryoshka {
+    fn validate(&self, width: u32) -> Result<(), Invalid> {
+        match self.dimensions.iter().find(|d| !(1..=width).contains(d)) {
+            Some(d) => Err(Invalid::new(
+                "matryoshka.dimensions",
+                format!("has {d}; each is 1 to the width, {width}"),
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// True if a vector of `width` numbers may be cut to `dimensions`.
     pub fn allows(&self, dimensions: u32, width: u32) -> bool {
         match self.dimensions.as_slice() {

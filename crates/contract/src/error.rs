@@ -36,17 +36,26 @@ pub struct Invalid {
 impl PluginError {
     /// The input is bad.
     pub fn caller(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Caller, message: message.into() }
+        Self {
+            fault: Fault::Caller,
+            message: message.into(),
+        }
     }
 
     /// The model can't be loaded or can't do this.
     pub fn model(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Model, message: message.into() }
+        Self {
+            fault: Fault::Model,
+            message: message.into(),
+        }
     }
 
     /// This process has gone wrong.
     pub fn instance(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Instance, message: message.into() }
+        Self {
+            fault: Fault::Instance,
+            message: message.into(),
+        }
     }
 }
 
@@ -55,6 +64,9 @@ impl PluginError {
 impl Invalid {
     /// `field` is what `plugin.proto` calls it; `problem` continues the sentence.
     pub fn new(field: &'static str, problem: impl Into<String>) -> Self {
-        Self { field, problem: problem.into() }
+        Self {
+            field,
+            problem: problem.into(),
+        }
     }
 }

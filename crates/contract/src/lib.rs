@@ -21,11 +21,12 @@
 
 mod capabilities;
 pub mod client;
-mod convert;
 pub mod conformance;
+mod convert;
 mod embed;
 mod error;
 mod handshake;
+mod health;
 mod limits;
 mod manifest;
 mod plugin;
@@ -33,11 +34,14 @@ pub mod process;
 mod serve;
 
 pub use capabilities::{
-    Batching, Capabilities, EmbedCapabilities, Filter, ImageSpec, Matryoshka, Modality, ResizeMode, Scoring,
+    Batching, Capabilities, EmbedCapabilities, Filter, ImageSpec, MAX_WIDTH, Matryoshka, Modality, ResizeMode, Scoring,
     ScoringRule,
 };
-pub use embed::{Embedding, EmbedInput, EmbedPayload, ItemError, ItemErrorCode, RgbImage};
+pub use embed::{
+    EmbedInput, EmbedPayload, Embedding, ItemError, ItemErrorCode, MAX_IMAGE_SIDE, NORM_TOLERANCE, RgbImage,
+};
 pub use error::{Fault, Invalid, PluginError};
+pub use health::{Health, LoadState};
 pub use limits::MessageLimits;
 pub use manifest::{Manifest, PROTOCOL, ProtocolVersion, Task};
 pub use plugin::{CallContext, Embed, LoadProgress, LoadRequest, LoadedModel, Plugin};

@@ -9,9 +9,17 @@ pub struct MessageLimits {
 
 // === impl MessageLimits ===
 
+impl MessageLimits {
+    /// HTTP/2 flow control window of a stream, in bytes: a batch of 64 images of 224 × 224
+    /// crosses without waiting for the other end.
+    pub(crate) const WINDOW_BYTES: u32 = 16 << 20;
+}
+
 impl Default for MessageLimits {
     /// 256 MiB: 64 images of 1,152 × 1,152 pixels.
     fn default() -> Self {
-        Self { max_message_bytes: 256 << 20 }
+        Self {
+            max_message_bytes: 256 << 20,
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
+
 /// The protocol version that this crate speaks.
 pub const PROTOCOL: ProtocolVersion = ProtocolVersion { major: 1, minor: 0 };
 
@@ -42,11 +44,81 @@ pub struct Manifest {
     /// Kinds of device that this build can use: `cpu`, `cuda`, `metal`.
     pub devices: Vec<String>,
     /// True if it opens network connections.
+    #[serde(default)]
     pub network: bool,
     /// JSON Schema of the options that a model may have; `None` if it takes none.
+    #[serde(default)]
     pub options_schema: Option<serde_json::Value>,
     /// Architectures that it can load, as the models' own configuration files call them.
+    #[serde(default)]
     pub architectures: Vec<String>,
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    /// Checks what the types alone don't hold.
+    ///
+    /// # Errors
+    /// The first field that breaks the contract.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if !is_plugin_name(&self.name) {
+            let problem = format!(
+                "is \"{}\"; it is lower-case letters, digits and '-'",
+                self.name.escape_debug()
+            );
+            return Err(Invalid::new("name", problem));
+        }
+        if !is_version(&self.version) {
+            let problem = format!(
+                "is \"{}\"; it is a semantic version, as 1.2.3",
+                self.version.escape_debug()
+            );
+            return Err(Invalid::new("version", problem));
+        }
+        if self.protocol.major == 0 {
+            return Err(Invalid::new("protocol.major", "is 0; the first version is 1"));
+        }
+        if self.tasks.is_empty() {
+            return Err(Invalid::new("tasks", "is empty; a plugin serves at least one"));
+        }
+        if self
+            .tasks
+            .iter()
+            .enumerate()
+            .any(|(i, task)| self.tasks[..i].contains(task))
+        {
+            return Err(Invalid::new("tasks", "names one twice"));
+        }
+        if self.devices.is_empty() || self.devices.iter().any(String::is_empty) {
+            return Err(Invalid::new(
+                "devices",
+                "is empty or has an empty name; \"cpu\" is the least",
+            ));
+        }
+        if self.architectures.iter().any(String::is_empty) {
+            return Err(Invalid::new("architectures", "has an empty name"));
+        }
+        if self.options_schema.as_ref().is_some_and(|schema| !schema.is_object()) {
+            return Err(Invalid::new("options_schema", "is not a JSON object"));
+        }
+        Ok(())
+    }
+}
+
+/// True for what may follow `sensorium-` in the name of an executable.
+pub(crate) fn is_plugin_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// `MAJOR.MINOR.PATCH`, then an optional `-pre` or `+build`.
+fn is_version(version: &str) -> bool {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let parts: Vec<&str> = core.split('.').collect();
+    parts.len() == 3
+        && parts
+            .iter()
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 // === impl ProtocolVersion ===

@@ -1,12 +1,12 @@
 //! What a plugin written in Rust implements: [`Plugin`], and one trait per task.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Capabilities, EmbedInput, Embedding, ItemError, Manifest, PluginError};
+use crate::{Capabilities, EmbedInput, Embedding, Invalid, ItemError, Manifest, PluginError};
 
 /// A plugin: it says what it is and loads a model. [`crate::run`] does the rest.
 pub trait Plugin: Send + Sync + 'static {
@@ -74,6 +74,39 @@ pub struct LoadedModel {
 pub struct CallContext {
     cancelled: CancellationToken,
     progress: Arc<AtomicU64>,
+}
+
+// === impl LoadRequest ===
+
+impl LoadRequest {
+    /// A request for `model` that leaves everything to the plugin and has no files.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            path: None,
+            device: "auto".into(),
+            dtype: "auto".into(),
+            threads: None,
+            options: serde_json::Map::new(),
+        }
+    }
+
+    /// Checks what the types alone don't hold.
+    ///
+    /// # Errors
+    /// The first field that breaks the contract.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        for (field, value) in [("model", &self.model), ("device", &self.device), ("dtype", &self.dtype)] {
+            if value.is_empty() {
+                return Err(Invalid::new(field, "is empty"));
+            }
+        }
+        let Some(path) = &self.path else { return Ok(()) };
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            return Err(Invalid::new("path", "is not an absolute path without \"..\""));
+        }
+        Ok(())
+    }
 }
 
 // === impl CallContext ===

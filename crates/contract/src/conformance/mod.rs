@@ -1,0 +1,1 @@
+//! Checks that run against any plugin executable.

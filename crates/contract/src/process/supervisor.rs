@@ -1,0 +1,95 @@
+//! The task that owns a child process: it waits for it, kills it when told, and reaps it.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+use tokio::process::Child;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::logs::LastLine;
+use super::{ExitCause, StartError};
+
+/// How long a process that has closed its stdout has to be gone.
+const DYING: Duration = Duration::from_secs(1);
+
+/// A handle of a supervised process. Dropping it kills the process.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pid: Option<u32>,
+    kill: CancellationToken,
+    exited: watch::Receiver<Option<ExitCause>>,
+}
+
+// === impl Supervisor ===
+
+impl Supervisor {
+    /// Takes the process and the directory of its socket, which goes when it does.
+    pub(super) fn spawn(child: Child, directory: TempDir) -> Self {
+        let kill = CancellationToken::new();
+        let (sender, exited) = watch::channel(None);
+        let pid = child.id();
+        tokio::spawn(supervise(child, directory, kill.clone(), sender));
+        Self { pid, kill, exited }
+    }
+
+    pub(super) fn pid(&self) -> Option<u32> {
+        if self.exited.borrow().is_some() { None } else { self.pid }
+    }
+
+    pub(super) fn kill(&self) {
+        self.kill.cancel();
+    }
+
+    pub(super) fn exited(&self) -> impl Future<Output = ExitCause> + Send + 'static {
+        let mut exited = self.exited.clone();
+        async move {
+            let cause = exited.wait_for(Option::is_some).await;
+            // An error means that the runtime, and the task with it, is going down.
+            cause.ok().and_then(|cause| *cause).unwrap_or(ExitCause::Unknown)
+        }
+    }
+
+    /// That the process ended, if it does so now; else `error`.
+    pub(super) async fn died_or(&self, error: StartError, last_line: &LastLine) -> StartError {
+        match tokio::time::timeout(DYING, self.exited()).await {
+            Ok(cause) => last_line.died(cause).await,
+            Err(_) => error,
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn supervise(
+    mut child: Child,
+    directory: TempDir,
+    kill: CancellationToken,
+    exited: watch::Sender<Option<ExitCause>>,
+) {
+    // Its end of file tells the plugin that the host is gone; `Child::wait` would close it.
+    let stdin = child.stdin.take();
+    let group = child
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw);
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = kill.cancelled() => {
+            // Not reaped yet, so the number can't have passed to another process. An error
+            // means that the group is gone; the process itself is killed next.
+            if let Some(group) = group {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            let _ = child.start_kill();
+            child.wait().await
+        }
+    };
+    drop((stdin, directory));
+    exited.send_replace(Some(status.map_or(ExitCause::Unknown, ExitCause::from)));
+}
