@@ -1,0 +1,60 @@
+//! Which service answers a path. Two services need no router crate.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service, http};
+use tonic::server::NamedService;
+
+use super::embedder::EmbedderService;
+use super::lifecycle::LifecycleService;
+use super::model::ModelSlot;
+use super::shutdown::Stop;
+use crate::proto::embedder_server::EmbedderServer;
+use crate::proto::lifecycle_server::LifecycleServer;
+use crate::{MessageLimits, Task};
+
+/// The services of this plugin: the lifecycle, and one for each task of its manifest.
+#[derive(Clone)]
+pub(super) struct Services {
+    lifecycle: LifecycleServer<LifecycleService>,
+    embedder: Option<EmbedderServer<EmbedderService>>,
+}
+
+// === impl Services ===
+
+impl Services {
+    pub(super) fn new(model: Arc<ModelSlot>, stop: Stop, limits: MessageLimits) -> Self {
+        let limit = limits.max_message_bytes;
+        let embedder = model.manifest().tasks.contains(&Task::Embed).then(|| {
+            EmbedderServer::new(EmbedderService::new(model.clone(), limits))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit)
+        });
+        let lifecycle = LifecycleServer::new(LifecycleService::new(model, stop))
+            .max_decoding_message_size(limit)
+            .max_encoding_message_size(limit);
+        Self { lifecycle, embedder }
+    }
+}
+
+impl Service<http::Request<Body>> for Services {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// A path that is nobody's goes to the lifecycle, which answers UNIMPLEMENTED.
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let service = request.uri().path().split('/').nth(1);
+        match &mut self.embedder {
+            Some(embedder) if service == Some(EmbedderServer::<EmbedderService>::NAME) => embedder.call(request),
+            _ => self.lifecycle.call(request),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `sensorium-stub`: a plugin without weights, for tests and for measuring the host alone.
+//!
+//! Its vectors come from a hash of the input, so they are the same on every machine and in
+//! every batch. It costs next to nothing, takes as long as it is told to, and misbehaves on
+//! request: see [`misbehaviour::Misbehaviour`] and [`options::Options`].
+#![forbid(unsafe_code)]
+
+mod hash;
+mod misbehaviour;
+mod model;
+mod options;
+mod plugin;
+
+fn main() -> std::process::ExitCode {
+    sensorium_contract::run(plugin::Stub)
+}
