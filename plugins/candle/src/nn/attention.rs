@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{Compute, ops};
+use super::{Compute, cpu, ops};
 
 /// Which rows belong together in one call of [`attention`].
 #[derive(Clone, Copy, Debug)]
@@ -28,18 +28,33 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape<'_>, 
     let (q_rows, hidden) = q.dims2()?;
     let (kv_rows, _) = k.dims2()?;
     if k.dims() != v.dims() || k.dims() != [kv_rows, hidden] {
-        bail!("q {:?}, k {:?} and v {:?} do not fit each other", q.dims(), k.dims(), v.dims())
+        bail!(
+            "q {:?}, k {:?} and v {:?} do not fit each other",
+            q.dims(),
+            k.dims(),
+            v.dims()
+        )
     }
     if shape.heads == 0 || !hidden.is_multiple_of(shape.heads) {
         bail!("heads ({}) must divide the width ({hidden})", shape.heads)
     }
     if shape.q_lengths.len() != shape.kv_lengths.len() {
-        bail!("{} query sequences against {} key sequences", shape.q_lengths.len(), shape.kv_lengths.len())
+        bail!(
+            "{} query sequences against {} key sequences",
+            shape.q_lengths.len(),
+            shape.kv_lengths.len()
+        )
     }
-    for (name, lengths, rows) in [("q_lengths", shape.q_lengths, q_rows), ("kv_lengths", shape.kv_lengths, kv_rows)] {
+    for (name, lengths, rows) in [
+        ("q_lengths", shape.q_lengths, q_rows),
+        ("kv_lengths", shape.kv_lengths, kv_rows),
+    ] {
         if lengths.contains(&0) || lengths.iter().sum::<usize>() != rows {
             bail!("{name} must be positive and sum to {rows} rows")
         }
     }
-    ops::attention(q, k, v, shape, compute)
+    match compute.cpu() {
+        Some(cpu) => cpu::attention(q, k, v, shape, &cpu),
+        None => ops::attention(q, k, v, shape, compute),
+    }
 }

@@ -1,23 +1,36 @@
 //! Where and how layers compute.
 
-use candle_core::{DType, Device, Result, bail};
+use std::sync::Arc;
 
-/// The device, number format and CPU threads of one model instance. Clones share what is behind it.
+use candle_core::{DType, Device, Error, Result, bail};
+
+use crate::kernels::{Pool, Tier};
+
+/// The device, number format and CPU threads of one model instance. Clones share the threads.
 #[derive(Clone, Debug)]
 pub struct Compute {
     /// Where the layers run.
     pub device: Device,
-    /// Number format of the matrix products: f32, f16 or bf16.
+    /// Number format of the matrix products: f32, f16 or bf16. The CPU keeps f16 weights as f32, and bf16 ones too
+    /// where it cannot multiply bf16.
     pub dtype: DType,
     /// CPU threads used by one call; at least one.
     pub threads: usize,
+    cpu: Cpu,
+}
+
+/// What the CPU kernels need.
+#[derive(Clone, Debug)]
+pub(super) struct Cpu {
+    pub(super) tier: Tier,
+    pub(super) pool: Arc<Pool>,
 }
 
 impl Compute {
     /// Checks the parameters and starts the CPU threads.
     ///
     /// # Errors
-    /// When `dtype` is not f32, f16 or bf16, or `threads` is zero.
+    /// When `dtype` is not f32, f16 or bf16, `threads` is zero, or the system refuses a thread.
     pub fn new(device: Device, dtype: DType, threads: usize) -> Result<Self> {
         if !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
             bail!("dtype {dtype:?} is not supported: use f32, f16 or bf16")
@@ -25,6 +38,37 @@ impl Compute {
         if threads == 0 {
             bail!("threads must be at least 1")
         }
-        Ok(Self { device, dtype, threads })
+        let pool = Pool::new(threads).map_err(|e| Error::wrap(e).context("cannot start the kernel threads"))?;
+        Ok(Self {
+            device,
+            dtype,
+            threads,
+            cpu: Cpu {
+                tier: Tier::best(dtype),
+                pool: Arc::new(pool),
+            },
+        })
+    }
+
+    /// The same with a given tier of CPU kernels, for tests and measurements.
+    ///
+    /// # Errors
+    /// When this CPU does not have the tier's instructions.
+    pub fn with_tier(mut self, tier: Tier) -> Result<Self> {
+        if !tier.runs_here() {
+            bail!("this CPU cannot run the {tier:?} kernels")
+        }
+        self.cpu.tier = tier;
+        Ok(self)
+    }
+
+    /// The tier of CPU kernels in use.
+    pub fn tier(&self) -> Tier {
+        self.cpu.tier
+    }
+
+    /// The CPU kernels' side, when layers run on the CPU.
+    pub(super) fn cpu(&self) -> Option<Cpu> {
+        matches!(self.device, Device::Cpu).then(|| self.cpu.clone())
     }
 }

@@ -2,13 +2,19 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{Compute, EncoderConfig, LayerWeights, ops};
+use super::{Compute, EncoderConfig, LayerWeights, cpu, ops};
 
 /// Equal transformer layers, run over sequences that lie one after another.
 #[derive(Debug)]
 pub struct Encoder {
     hidden: usize,
-    inner: ops::Encoder,
+    inner: Inner,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Kernels(cpu::Encoder),
+    Tensors(ops::Encoder),
 }
 
 impl Encoder {
@@ -21,7 +27,12 @@ impl Encoder {
         for (index, layer) in layers.iter().enumerate() {
             check_layer(&config, layer).map_err(|e| e.context(format!("layer {index}")))?;
         }
-        Ok(Self { hidden: config.hidden, inner: ops::Encoder::new(config, layers, compute)? })
+        let hidden = config.hidden;
+        let inner = match compute.cpu() {
+            Some(cpu) => Inner::Kernels(cpu::Encoder::new(&config, layers, cpu)?),
+            None => Inner::Tensors(ops::Encoder::new(config, layers, compute)?),
+        };
+        Ok(Self { hidden, inner })
     }
 
     /// Runs all layers over `x`, f32 `[total_tokens, hidden]`: the tokens of every sequence one after another.
@@ -43,7 +54,10 @@ impl Encoder {
         if total != rows {
             bail!("lengths sum to {total}; x has {rows} rows")
         }
-        self.inner.forward(x, lengths, causal)
+        match &self.inner {
+            Inner::Kernels(encoder) => encoder.forward(x, lengths, causal),
+            Inner::Tensors(encoder) => encoder.forward(x, lengths, causal),
+        }
     }
 }
 

@@ -2,19 +2,29 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Compute, NormWeights, ops};
+use super::{Compute, NormWeights, cpu, ops};
 
 /// `(x − mean) / sqrt(var + eps) · weight + bias`, row by row, in f32.
 #[derive(Debug)]
-pub struct LayerNorm(ops::LayerNorm);
+pub struct LayerNorm(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Kernels(cpu::LayerNorm),
+    Tensors(ops::LayerNorm),
+}
 
 impl LayerNorm {
     /// Prepares `weights` for `compute`.
     ///
     /// # Errors
-    /// When the weights cannot be converted to f32 on the device.
+    /// When weight and bias are not vectors of one length.
     pub fn new(weights: NormWeights, eps: f64, compute: &Compute) -> Result<Self> {
-        Ok(Self(ops::LayerNorm::new(weights, eps, compute)?))
+        weights.check()?;
+        Ok(Self(match compute.cpu() {
+            Some(cpu) => Inner::Kernels(cpu::LayerNorm::new(&weights, eps, cpu)?),
+            None => Inner::Tensors(ops::LayerNorm::new(weights, eps, compute)?),
+        }))
     }
 
     /// Normalises each row of f32 `[n, hidden]`.
@@ -22,6 +32,9 @@ impl LayerNorm {
     /// # Errors
     /// When `x` is not `[n, hidden]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.0.forward(x)
+        match &self.0 {
+            Inner::Kernels(norm) => norm.forward(x),
+            Inner::Tensors(norm) => norm.forward(x),
+        }
     }
 }

@@ -5,17 +5,19 @@
 //! run. On the CPU activations are f32 and weights are packed once, at load; on a GPU the same layers run as candle
 //! tensor operations in the given format. Sequences of different lengths lie one after another, without padding.
 
-mod activation;
 mod attention;
 mod compute;
+mod cpu;
 mod encoder;
 mod layer_norm;
 mod linear;
 mod ops;
 mod patch_embed;
+#[cfg(test)]
+mod tests;
 mod weights;
 
-pub use activation::Activation;
+pub use crate::kernels::Activation;
 pub use attention::{AttentionShape, attention};
 pub use compute::Compute;
 pub use encoder::Encoder;

@@ -69,6 +69,17 @@ pub struct EncoderConfig {
     pub placement: NormPlacement,
 }
 
+impl NormWeights {
+    /// Checks that weight and bias are vectors of one length.
+    pub(crate) fn check(&self) -> candle_core::Result<()> {
+        let width = self.weight.dims1()?;
+        if self.bias.dims() != [width] {
+            candle_core::bail!("norm bias has shape {:?}, expected [{width}]", self.bias.dims())
+        }
+        Ok(())
+    }
+}
+
 impl LinearWeights {
     /// Checks that the weight is a matrix and the bias, if any, as long as its rows.
     pub(crate) fn check(&self) -> candle_core::Result<()> {
@@ -95,6 +106,9 @@ impl LayerWeights {
             None => Tensor::zeros(part.weight.dim(0)?, part.weight.dtype(), part.weight.device()),
         });
         let biases = biases.into_iter().collect::<candle_core::Result<Vec<_>>>()?;
-        Ok(LinearWeights { weight, bias: Some(Tensor::cat(&biases, 0)?) })
+        Ok(LinearWeights {
+            weight,
+            bias: Some(Tensor::cat(&biases, 0)?),
+        })
     }
 }

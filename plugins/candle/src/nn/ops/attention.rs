@@ -21,8 +21,13 @@ pub(crate) fn attention(
     let kv_rows = Ragged::new(shape.kv_lengths, device)?;
     let mask = additive_mask(shape.q_lengths, shape.kv_lengths, shape.causal, dtype, device)?;
     let ready = |x: &Tensor, rows: &Ragged| rows.pad(&x.to_device(device)?.to_dtype(dtype)?);
-    let padded =
-        padded_attention(&ready(q, &q_rows)?, &ready(k, &kv_rows)?, &ready(v, &kv_rows)?, shape.heads, Some(&mask))?;
+    let padded = padded_attention(
+        &ready(q, &q_rows)?,
+        &ready(k, &kv_rows)?,
+        &ready(v, &kv_rows)?,
+        shape.heads,
+        Some(&mask),
+    )?;
     q_rows.unpad(&padded)?.to_dtype(DType::F32)
 }
 
@@ -36,7 +41,9 @@ pub(super) fn padded_attention(
 ) -> Result<Tensor> {
     let split = |x: &Tensor| {
         let (batch, length, hidden) = x.dims3()?;
-        x.reshape((batch, length, heads, hidden / heads))?.transpose(1, 2)?.contiguous()
+        x.reshape((batch, length, heads, hidden / heads))?
+            .transpose(1, 2)?
+            .contiguous()
     };
     let (batch, length, hidden) = q.dims3()?;
     let scale = 1.0 / ((hidden / heads) as f64).sqrt();
@@ -46,5 +53,8 @@ pub(super) fn padded_attention(
         None => scores,
     };
     let weights = candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?)?.to_dtype(scores.dtype())?;
-    weights.matmul(&split(v)?)?.transpose(1, 2)?.reshape((batch, length, hidden))
+    weights
+        .matmul(&split(v)?)?
+        .transpose(1, 2)?
+        .reshape((batch, length, hidden))
 }

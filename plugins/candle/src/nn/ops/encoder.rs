@@ -33,9 +33,16 @@ struct Layer {
 impl Encoder {
     /// Moves `layers` to the device.
     pub(crate) fn new(config: EncoderConfig, layers: Vec<LayerWeights>, compute: &Compute) -> Result<Self> {
-        let layers =
-            layers.into_iter().map(|layer| Layer::new(layer, config.norm_eps, compute)).collect::<Result<_>>()?;
-        Ok(Self { config, device: compute.device.clone(), dtype: tensor_dtype(compute), layers })
+        let layers = layers
+            .into_iter()
+            .map(|layer| Layer::new(layer, config.norm_eps, compute))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            config,
+            device: compute.device.clone(),
+            dtype: tensor_dtype(compute),
+            layers,
+        })
     }
 
     /// f32 `[total, hidden]` to the same shape.
@@ -77,7 +84,10 @@ impl Encoder {
 
     fn feed_forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
         let up = layer.up.forward(&x.to_dtype(self.dtype)?)?;
-        layer.down.forward(&activate(self.config.activation, &up)?)?.to_dtype(DType::F32)
+        layer
+            .down
+            .forward(&activate(self.config.activation, &up)?)?
+            .to_dtype(DType::F32)
     }
 }
 

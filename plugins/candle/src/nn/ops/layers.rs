@@ -1,6 +1,6 @@
 //! Linear maps, layer norms and patch embedding as tensor operations.
 
-use candle_core::{D, DType, Device, Result, Tensor, bail};
+use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::tensor_dtype;
 use crate::nn::{Compute, LinearWeights, NormWeights, PixelScale};
@@ -18,7 +18,10 @@ impl Linear {
     pub(crate) fn new(weights: LinearWeights, compute: &Compute) -> Result<Self> {
         let ready = |x: &Tensor| x.to_device(&compute.device)?.to_dtype(tensor_dtype(compute));
         let bias = weights.bias.as_ref().map(ready).transpose()?;
-        Ok(Self { weight: ready(&weights.weight)?.t()?, bias })
+        Ok(Self {
+            weight: ready(&weights.weight)?.t()?,
+            bias,
+        })
     }
 
     /// `[.., in]` to `[.., out]`, in the weights' format.
@@ -49,7 +52,11 @@ impl LayerNorm {
     /// Moves `weights` to the device as f32.
     pub(crate) fn new(weights: NormWeights, eps: f64, compute: &Compute) -> Result<Self> {
         let ready = |x: &Tensor| x.to_device(&compute.device)?.to_dtype(DType::F32);
-        Ok(Self { weight: ready(&weights.weight)?, bias: ready(&weights.bias)?, eps })
+        Ok(Self {
+            weight: ready(&weights.weight)?,
+            bias: ready(&weights.bias)?,
+            eps,
+        })
     }
 
     /// Normalises the last dimension; returns f32.
@@ -77,7 +84,12 @@ impl PatchEmbed {
     pub(crate) fn new(weights: LinearWeights, patch: usize, scale: PixelScale, compute: &Compute) -> Result<Self> {
         let device = &compute.device;
         let factor: Vec<f32> = scale.std.iter().map(|std| scale.rescale / std).collect();
-        let offset: Vec<f32> = scale.mean.iter().zip(&scale.std).map(|(mean, std)| -mean / std).collect();
+        let offset: Vec<f32> = scale
+            .mean
+            .iter()
+            .zip(&scale.std)
+            .map(|(mean, std)| -mean / std)
+            .collect();
         Ok(Self {
             linear: Linear::new(weights, compute)?,
             patch,
@@ -88,11 +100,11 @@ impl PatchEmbed {
 
     /// Embeds `images` of `height × width × 3` bytes; returns f32 `[images · patches, hidden]`.
     pub(crate) fn forward(&self, images: &[&[u8]], width: usize, height: usize) -> Result<Tensor> {
-        if images.is_empty() {
-            bail!("no image to embed")
-        }
         let pixels = Tensor::from_vec(images.concat(), (images.len(), height, width, 3), &Device::Cpu)?;
-        let pixels = pixels.to_device(self.factor.device())?.to_dtype(DType::F32)?.permute((0, 3, 1, 2))?;
+        let pixels = pixels
+            .to_device(self.factor.device())?
+            .to_dtype(DType::F32)?
+            .permute((0, 3, 1, 2))?;
         let pixels = pixels.broadcast_mul(&self.factor)?.broadcast_add(&self.offset)?;
         let (across, down, p) = (width / self.patch, height / self.patch, self.patch);
         let patches = pixels

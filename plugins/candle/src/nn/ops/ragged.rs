@@ -39,13 +39,17 @@ impl Ragged {
 
     /// `[total, width]` to `[batch, longest, width]`.
     pub(super) fn pad(&self, x: &Tensor) -> Result<Tensor> {
-        x.contiguous()?.index_select(&self.pad, 0)?.reshape((self.batch, self.longest, x.dim(1)?))
+        x.contiguous()?
+            .index_select(&self.pad, 0)?
+            .reshape((self.batch, self.longest, x.dim(1)?))
     }
 
     /// `[batch, longest, width]` to `[total, width]`.
     pub(super) fn unpad(&self, x: &Tensor) -> Result<Tensor> {
         let width = x.dim(2)?;
-        x.contiguous()?.reshape((self.batch * self.longest, width))?.index_select(&self.unpad, 0)
+        x.contiguous()?
+            .reshape((self.batch * self.longest, width))?
+            .index_select(&self.unpad, 0)
     }
 }
 

@@ -1,0 +1,271 @@
+//! Attention of one head over one sequence, with the same register tile as the products.
+
+use super::{
+    buffer::{Arena, Carver},
+    math::exp,
+    packed::panel_size,
+    product::{TILE, Tile, multiply, tiles},
+    rows::{Rows, RowsMut},
+    simd::{Elem, Kernel, Simd, Task, VECTORS, columns},
+};
+
+/// One head of one sequence: `softmax(q·kᵀ · scale) · v`.
+pub(crate) struct Head<'a, 's, K: Kernel> {
+    /// The sequence's queries, from this head's first column on.
+    pub(crate) q: Rows<'a, K::Elem>,
+    /// Keys likewise.
+    pub(crate) k: Rows<'a, K::Elem>,
+    /// Values likewise.
+    pub(crate) v: Rows<'a, K::Elem>,
+    /// Where the result goes, from this head's first column on.
+    pub(crate) out: RowsMut<'a, K::Elem>,
+    /// Queries.
+    pub(crate) q_len: usize,
+    /// Keys and values.
+    pub(crate) kv_len: usize,
+    /// Width of the head.
+    pub(crate) dim: usize,
+    /// Whether a query sees no later key; the last query is aligned with the last key.
+    pub(crate) causal: bool,
+    /// Room to work in.
+    pub(crate) scratch: &'s mut HeadScratch<'a, K>,
+}
+
+/// Memory for one head at a time.
+pub(crate) struct HeadScratch<'a, K: Kernel> {
+    keys: &'a mut [K::Elem],
+    values: &'a mut [K::Elem],
+    scores: &'a mut [f32],
+    weights: &'a mut [K::Elem],
+}
+
+impl<'a, K: Kernel> HeadScratch<'a, K> {
+    /// Elements of each part for heads of width `dim` and sequences of up to `kv_len` keys.
+    fn sizes(dim: usize, kv_len: usize) -> [usize; 4] {
+        let wide = columns::<K>();
+        let kv_columns = kv_len.next_multiple_of(wide);
+        [
+            kv_columns / wide * panel_size::<K>(dim),
+            dim.div_ceil(wide) * panel_size::<K>(kv_len),
+            K::ROWS * kv_columns,
+            K::ROWS * kv_columns,
+        ]
+    }
+
+    /// Bytes to carve.
+    pub(crate) fn bytes(dim: usize, kv_len: usize) -> usize {
+        let [keys, values, scores, weights] = Self::sizes(dim, kv_len);
+        Arena::size::<K::Elem>(keys)
+            + Arena::size::<K::Elem>(values)
+            + Arena::size::<f32>(scores)
+            + Arena::size::<K::Elem>(weights)
+    }
+
+    /// Takes the parts.
+    pub(crate) fn carve(carver: &mut Carver<'a>, dim: usize, kv_len: usize) -> Self {
+        let [keys, values, scores, weights] = Self::sizes(dim, kv_len);
+        Self {
+            keys: carver.take(keys),
+            values: carver.take(values),
+            scores: carver.take(scores),
+            weights: carver.take(weights),
+        }
+    }
+}
+
+impl<K: Kernel> Head<'_, '_, K> {
+    /// Computes the head.
+    ///
+    /// # Safety
+    /// The CPU has the features of `K`; the matrices hold the sequence's rows at `dim` columns and one group more
+    /// (finite numbers); the scratch was carved for this `dim` and at least `kv_len`; no other thread touches this
+    /// part of the output meanwhile.
+    pub(crate) unsafe fn compute(self) {
+        let sizes = HeadScratch::<K>::sizes(self.dim, self.kv_len);
+        assert!(
+            self.scratch.keys.len() >= sizes[0] && self.scratch.values.len() >= sizes[1],
+            "scratch too small"
+        );
+        assert!(
+            self.scratch.scores.len() >= sizes[2] && self.scratch.weights.len() >= sizes[3],
+            "scratch too small"
+        );
+        // SAFETY: the caller's contract.
+        unsafe { K::enter(self) }
+    }
+
+    /// Keys that query `row` sees.
+    #[inline(always)]
+    fn seen(&self, row: usize) -> usize {
+        match self.causal {
+            true => (row + 1 + self.kv_len).saturating_sub(self.q_len).clamp(1, self.kv_len),
+            false => self.kv_len,
+        }
+    }
+}
+
+impl<K: Kernel> Task for Head<'_, '_, K> {
+    #[inline(always)]
+    fn run(self) {
+        let group = K::Elem::GROUP;
+        let wide = columns::<K>();
+        let stride = self.kv_len.next_multiple_of(wide);
+        let mut tile = Tile([0.0; TILE]);
+        let mut inverse = [0.0f32; 16];
+        // SAFETY: `compute`'s contract; panels, scores and weights were sized for `dim` and `kv_len`.
+        unsafe {
+            pack_keys::<K>(self.k, self.kv_len, self.dim, self.scratch.keys);
+            pack_values::<K>(self.v, self.kv_len, self.dim, self.scratch.values);
+            for rows in tiles::<K>(0..self.q_len) {
+                let most = self.seen(rows.end - 1);
+                let q = self.q.from(rows.start, 0);
+                for panel in 0..most.div_ceil(wide) {
+                    let keys = self.scratch.keys.as_ptr().add(panel * panel_size::<K>(self.dim));
+                    let to = self.scratch.scores.as_mut_ptr().add(panel * wide);
+                    multiply::<K>(rows.len(), q, keys, self.dim.div_ceil(group), to, stride);
+                }
+                for (index, row) in rows.clone().enumerate() {
+                    let scores = self.scratch.scores.as_mut_ptr().add(index * stride);
+                    let weights = self.scratch.weights.as_mut_ptr().add(index * stride);
+                    let scale = 1.0 / (self.dim as f32).sqrt();
+                    inverse[index] = softmax::<K>(scores, weights, self.seen(row), most, scale);
+                }
+                let weights = Rows::new(&*self.scratch.weights, stride);
+                for panel in 0..self.dim.div_ceil(wide) {
+                    let values = self.scratch.values.as_ptr().add(panel * panel_size::<K>(self.kv_len));
+                    multiply::<K>(
+                        rows.len(),
+                        weights,
+                        values,
+                        most.div_ceil(group),
+                        tile.0.as_mut_ptr(),
+                        wide,
+                    );
+                    let count = wide.min(self.dim - panel * wide);
+                    write_scaled::<K>(
+                        &tile,
+                        &inverse[..rows.len()],
+                        self.out.from(rows.start, panel * wide),
+                        count,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Lays keys out as panels: column = key, inner dimension = head. Groups move as a whole, as four bytes.
+#[inline(always)]
+unsafe fn pack_keys<K: Kernel>(k: Rows<'_, K::Elem>, kv_len: usize, dim: usize, to: &mut [K::Elem]) {
+    let group = K::Elem::GROUP;
+    let wide = columns::<K>();
+    let size = panel_size::<K>(dim);
+    for key in 0..kv_len {
+        let from = k.row(key).cast::<u32>();
+        let panel = to[key / wide * size..][..size].as_mut_ptr().cast::<u32>();
+        // SAFETY: `compute`'s contract: whole groups of the row can be read, and the panel has room for all keys.
+        unsafe {
+            for index in 0..dim / group {
+                panel
+                    .add(index * wide + key % wide)
+                    .write_unaligned(from.add(index).read_unaligned());
+            }
+            if !dim.is_multiple_of(group) {
+                // What lies behind the head belongs to another; it must meet a zero.
+                let last = panel.add(dim / group * wide + key % wide).cast::<K::Elem>();
+                for place in 0..group {
+                    let at = dim / group * group + place;
+                    *last.add(place) = if at < dim { *k.row(key).add(at) } else { K::Elem::ZERO };
+                }
+            }
+        }
+    }
+}
+
+/// Lays values out as panels: column = head, inner dimension = key.
+#[inline(always)]
+unsafe fn pack_values<K: Kernel>(v: Rows<'_, K::Elem>, kv_len: usize, dim: usize, to: &mut [K::Elem]) {
+    let group = K::Elem::GROUP;
+    let wide = columns::<K>();
+    let size = panel_size::<K>(kv_len);
+    for (panel, to) in to.chunks_mut(size).enumerate().take(dim.div_ceil(wide)) {
+        let count = wide.min(dim - panel * wide);
+        for (index, to) in to.chunks_mut(wide * group).enumerate() {
+            for place in 0..group {
+                let key = index * group + place;
+                if key < kv_len {
+                    // SAFETY: `compute`'s contract: the row holds `dim` columns.
+                    let row = unsafe { std::slice::from_raw_parts(v.row(key).add(panel * wide), count) };
+                    for (column, value) in row.iter().enumerate() {
+                        to[column * group + place] = *value;
+                    }
+                } else {
+                    to.iter_mut()
+                        .skip(place)
+                        .step_by(group)
+                        .for_each(|value| *value = K::Elem::ZERO);
+                }
+            }
+        }
+    }
+}
+
+/// `weights = exp((scores − max) · scale)` over the first `seen`, zeros up to `most` and a whole vector; returns the
+/// inverse of their sum.
+#[inline(always)]
+unsafe fn softmax<K: Kernel>(scores: *mut f32, weights: *mut K::Elem, seen: usize, most: usize, scale: f32) -> f32 {
+    let lanes = K::S::LANES;
+    let whole = seen / lanes * lanes;
+    // SAFETY: both rows have room for `most` rounded up to a panel, which is whole vectors.
+    unsafe {
+        let mut largest = K::S::splat(f32::NEG_INFINITY);
+        for at in (0..whole).step_by(lanes) {
+            largest = K::S::max(largest, K::S::load(scores.add(at)));
+        }
+        let mut max = K::S::largest(largest);
+        for at in whole..seen {
+            max = max.max(*scores.add(at));
+        }
+        for at in seen..seen.next_multiple_of(lanes) {
+            *scores.add(at) = f32::NEG_INFINITY;
+        }
+        let (max, scale) = (K::S::splat(max), K::S::splat(scale));
+        let mut sum = K::S::splat(0.0);
+        for at in (0..seen).step_by(lanes) {
+            let count = lanes.min(seen - at);
+            let x = K::S::mul(K::S::sub(K::S::load(scores.add(at)), max), scale);
+            let mut y = exp::<K::S>(x);
+            if count < lanes {
+                // exp stops at 1e-38, not at zero: take the tail out.
+                let mut last = [0.0f32; 16];
+                K::S::store_partial(last.as_mut_ptr(), y, count);
+                y = K::S::load(last.as_ptr());
+            }
+            sum = K::S::add(sum, y);
+            K::narrow(weights.add(at), y);
+        }
+        for at in (seen.next_multiple_of(lanes)..most.next_multiple_of(lanes)).step_by(lanes) {
+            K::narrow(weights.add(at), K::S::splat(0.0));
+        }
+        1.0 / K::S::sum(sum)
+    }
+}
+
+/// Scales the rows of a tile and narrows the first `count` columns to the output.
+#[inline(always)]
+unsafe fn write_scaled<K: Kernel>(tile: &Tile, factors: &[f32], to: RowsMut<'_, K::Elem>, count: usize) {
+    let lanes = K::S::LANES;
+    for (row, factor) in factors.iter().enumerate() {
+        for v in 0..VECTORS {
+            let rest = count.saturating_sub(v * lanes).min(lanes);
+            if rest == 0 {
+                continue;
+            }
+            // SAFETY: the tile holds the row; of the output only the first `count` columns are touched.
+            unsafe {
+                let x = K::S::load(tile.0.as_ptr().add(row * columns::<K>() + v * lanes));
+                K::narrow_partial(to.row(row).add(v * lanes), K::S::mul(x, K::S::splat(*factor)), rest);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Single layers outside a stack: a linear map, a norm, and attention between any rows.
+
+use std::marker::PhantomData;
+
+use super::{
+    attention::{Head, HeadScratch},
+    buffer::Arena,
+    norm::{Norm, Normalise},
+    packed::Packed,
+    pool::Pool,
+    product::{Output, Product, share_product},
+    rows::RowsMut,
+    simd::{Elem, Kernel},
+};
+
+/// `x · Wᵀ + b` for rows of `weights.inputs()`; returns rows of `weights.outputs()`.
+///
+/// # Safety
+/// The CPU has the features of `K`.
+///
+/// # Panics
+/// When `x` is not whole rows.
+pub(crate) unsafe fn linear<K: Kernel>(weights: &Packed<K>, x: &[f32], pool: &Pool) -> Vec<f32> {
+    let (inputs, outputs) = (weights.inputs(), weights.outputs());
+    assert!(inputs > 0 && x.len().is_multiple_of(inputs), "x must be whole rows");
+    let rows = x.len() / inputs;
+    let mut result = vec![0.0f32; rows * outputs];
+    let to = RowsMut::new(&mut result, outputs);
+    let stride = inputs.next_multiple_of(K::Elem::GROUP);
+    let mut shared = pool.shared();
+    let operand = shared
+        .carve(Arena::size::<K::Elem>(rows * stride))
+        .take::<K::Elem>(rows * stride);
+    let operand = RowsMut::new(operand, stride);
+    pool.run(|member| {
+        // SAFETY: the CPU's features are the caller's word; members keep to their shares between barriers.
+        unsafe {
+            narrow_rows(x, inputs, member.team.share(rows), operand);
+            member.team.wait();
+            let (rows, panels) = share_product(&member.team, rows, weights.panels(), K::ROWS);
+            let output = Output::Store(to);
+            Product {
+                a: operand.as_rows(),
+                weights,
+                rows,
+                panels,
+                output,
+                activation: None,
+            }
+            .compute();
+        }
+    });
+    result
+}
+
+/// Normalises the rows of `x` in place.
+///
+/// # Safety
+/// The CPU has the features of `K`.
+///
+/// # Panics
+/// When `x` is not whole rows.
+pub(crate) unsafe fn layer_norm<K: Kernel>(norm: &Norm, x: &mut [f32], pool: &Pool) {
+    let width = norm.width();
+    assert!(width > 0 && x.len().is_multiple_of(width), "x must be whole rows");
+    let rows = x.len() / width;
+    let x = RowsMut::new(x, width);
+    pool.run(|member| {
+        let (rows, kernel) = (member.team.share(rows), PhantomData::<K>);
+        let step = Normalise {
+            norm: Some(norm),
+            width,
+            x: x.as_rows(),
+            rows,
+            wide: Some(x),
+            narrow: None,
+            kernel,
+        };
+        // SAFETY: the CPU's features are the caller's word; shares of rows do not overlap.
+        unsafe { step.compute() }
+    });
+}
+
+/// The operands of [`attention`], f32 rows of `heads · dim`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attention<'a> {
+    pub(crate) q: &'a [f32],
+    pub(crate) k: &'a [f32],
+    pub(crate) v: &'a [f32],
+    pub(crate) heads: usize,
+    pub(crate) dim: usize,
+    pub(crate) q_lengths: &'a [usize],
+    pub(crate) kv_lengths: &'a [usize],
+    pub(crate) causal: bool,
+}
+
+/// Attention between ragged sequences; returns rows like `q`.
+///
+/// # Safety
+/// The CPU has the features of `K`.
+///
+/// # Panics
+/// When the slices do not hold the rows that the lengths sum to.
+pub(crate) unsafe fn attention<K: Kernel>(task: &Attention<'_>, pool: &Pool) -> Vec<f32> {
+    let width = task.heads * task.dim;
+    let (q_rows, kv_rows) = (
+        task.q_lengths.iter().sum::<usize>(),
+        task.kv_lengths.iter().sum::<usize>(),
+    );
+    assert_eq!(
+        [task.q.len(), task.k.len(), task.v.len()],
+        [q_rows, kv_rows, kv_rows].map(|rows| rows * width)
+    );
+    // One group more than the width, for what is read behind the last head.
+    let stride = width.next_multiple_of(K::Elem::GROUP) + K::Elem::GROUP;
+    let sizes = [q_rows, kv_rows, kv_rows, q_rows].map(|rows| rows * stride);
+    let mut shared = pool.shared();
+    let mut carver = shared.carve(sizes.into_iter().map(Arena::size::<K::Elem>).sum());
+    let [q, k, v, out] = sizes.map(|size| RowsMut::new(carver.take::<K::Elem>(size), stride));
+    let longest = task.kv_lengths.iter().copied().max().unwrap_or(0);
+    pool.run(|member| {
+        let team = member.team;
+        // SAFETY: members keep to their shares between barriers.
+        unsafe {
+            narrow_rows(task.q, width, team.share(q_rows), q);
+            narrow_rows(task.k, width, team.share(kv_rows), k);
+            narrow_rows(task.v, width, team.share(kv_rows), v);
+        }
+        team.wait();
+        let mut carver = member.arena.carve(HeadScratch::<K>::bytes(task.dim, longest));
+        let mut scratch = HeadScratch::<K>::carve(&mut carver, task.dim, longest);
+        let mine = team.share(task.q_lengths.len() * task.heads);
+        let (mut q_row, mut kv_row) = (0, 0);
+        for (index, (&q_len, &kv_len)) in task.q_lengths.iter().zip(task.kv_lengths).enumerate() {
+            for head in (0..task.heads).filter(|head| mine.contains(&(index * task.heads + head))) {
+                let column = head * task.dim;
+                let head = Head {
+                    q: q.from(q_row, column).as_rows(),
+                    k: k.from(kv_row, column).as_rows(),
+                    v: v.from(kv_row, column).as_rows(),
+                    out: out.from(q_row, column),
+                    q_len,
+                    kv_len,
+                    dim: task.dim,
+                    causal: task.causal,
+                    scratch: &mut scratch,
+                };
+                // SAFETY: the CPU's features are the caller's word; heads do not overlap.
+                unsafe { head.compute() }
+            }
+            (q_row, kv_row) = (q_row + q_len, kv_row + kv_len);
+        }
+    });
+    let mut result = Vec::with_capacity(q_rows * width);
+    for row in 0..q_rows {
+        // SAFETY: the row holds `width` elements, and all threads are done.
+        let row = unsafe { std::slice::from_raw_parts(out.row(row), width) };
+        result.extend(row.iter().map(|x| x.to_f32()));
+    }
+    result
+}
+
+/// Converts rows of `width` to operands, filled with zeros to their stride.
+///
+/// # Safety
+/// `to` holds these rows, and no other thread touches them meanwhile.
+unsafe fn narrow_rows<E: Elem>(x: &[f32], width: usize, rows: std::ops::Range<usize>, to: RowsMut<'_, E>) {
+    for row in rows {
+        // SAFETY: the caller's contract; a row is `stride` long.
+        let to = unsafe { std::slice::from_raw_parts_mut(to.row(row), to.stride()) };
+        let (values, padding) = to.split_at_mut(width);
+        for (to, x) in values.iter_mut().zip(&x[row * width..][..width]) {
+            *to = E::from_f32(*x);
+        }
+        padding.fill(E::ZERO);
+    }
+}
