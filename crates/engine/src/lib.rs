@@ -16,21 +16,29 @@ mod admission;
 mod cache;
 mod engine;
 mod error;
+mod instance;
 mod metrics;
+mod model;
 mod owner;
+mod queue;
 mod registry;
+mod reload;
+mod shared;
 mod summary;
+mod supervision;
+mod table;
 mod watch;
 
 pub use admission::{Admission, RequestContext};
 pub use engine::{Engine, EngineConfig, Readiness};
 pub use error::Error;
-pub use metrics::Metrics;
+pub use metrics::{GaugeGuard, Metrics, RejectReason, RestartCause};
 pub use owner::Owner;
-pub use registry::{RegistryError, TokenInput, Truncate, check_registry, registry_schema};
+pub use registry::{Problem, Registry, RegistryError, TokenInput, Truncate, check_registry, registry_schema};
 pub use sensorium_contract::{
     Batching, Capabilities, EmbedCapabilities, EmbedInput, EmbedPayload, Embedding, Filter, ImageSpec, ItemError,
     ItemErrorCode, Matryoshka, MessageLimits, Modality, ResizeMode, RgbImage, Scoring, ScoringRule, Task,
 };
 pub use summary::{ModelState, ModelSummary, ReloadSummary};
+pub use supervision::Supervision;
 pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,24 @@
+//! One plugin process: started, loaded, tried, watched, restarted and stopped by one task.
+//!
+//! ```text
+//!             ┌──────────────── died: at once, then after a pause ───────────────┐
+//!             v                                                                  │
+//! Stopped → Loading → Ready ── exited, stalled, faults, disconnected ──→ (Restarting)
+//!             │                                                                  │
+//!             ├─ model or options refused ─→ Failed ── a request or a reload, later ─→ Loading
+//!             └─ five deaths in a row ─────→ Broken ── 30 s later, or a reload ──────→ Loading
+//! ```
+//!
+//! [`status`] has the states, `policy` says when to restart, `start` brings a process up,
+//! `watch` notices that one has gone wrong, and [`supervisor`] is the task.
+
+mod logs;
+mod policy;
+mod start;
+mod status;
+mod supervisor;
+mod watch;
+
+pub(crate) use start::Blueprint;
+pub(crate) use status::{Board, Changes, Place, Status};
+pub(crate) use supervisor::Supervisor;

@@ -1,0 +1,99 @@
+//! Notices that a process has gone wrong: by what becomes of its calls, never by pings of an idle one.
+
+use std::time::{Duration, Instant};
+
+use sensorium_contract::client::PluginClient;
+use sensorium_contract::process::PluginProcess;
+
+use crate::RestartCause;
+use crate::queue::{Lane, Trouble};
+
+/// Why a process has to be replaced.
+#[derive(Debug)]
+pub(super) enum Death {
+    /// It exited, or was killed by somebody else.
+    Exited(String),
+    /// Its calls failed by its own fault.
+    Faults(String),
+    /// It had work and made no progress.
+    Stalled(Duration),
+    /// It never became ready.
+    Load(String),
+}
+
+/// How long a process whose connection broke is given to be seen dead.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a busy process is asked for its progress, at most and at least.
+const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// Looks at the progress within the time that makes a stall.
+const LOOKS: u32 = 10;
+
+/// Resolves when the process has to be replaced.
+pub(super) async fn watch(process: &PluginProcess, lane: &Lane, stall: Duration) -> Death {
+    let client = process.client();
+    tokio::select! {
+        cause = process.exited() => Death::Exited(cause.to_string()),
+        trouble = lane.trouble() => match trouble {
+            Trouble::Faults(message) => Death::Faults(message),
+            Trouble::Disconnected(message) => Death::Exited(last_words(process).await.unwrap_or(message)),
+        },
+        () = stalled(&client, lane, stall) => Death::Stalled(stall),
+    }
+}
+
+/// How a process died, if it did just now.
+pub(super) async fn last_words(process: &PluginProcess) -> Option<String> {
+    tokio::time::timeout(LAST_WORDS, process.exited()).await.ok().map(|cause| cause.to_string())
+}
+
+/// Resolves when there has been work, and no progress, for as long as `stall`.
+async fn stalled(client: &PluginClient, lane: &Lane, stall: Duration) {
+    let tick = (stall / LOOKS).clamp(TICK.0, TICK.1);
+    let mut progress = None;
+    // Calls that the host has given up may still keep the process busy.
+    let mut left_behind = false;
+    let mut since = Instant::now();
+    loop {
+        if lane.outstanding() == 0 && !left_behind {
+            lane.busy().await;
+            since = Instant::now();
+        }
+        tokio::time::sleep(tick).await;
+        // No answer is no progress.
+        if let Ok(Ok(health)) = tokio::time::timeout(tick, client.health()).await {
+            left_behind = health.running > 0;
+            if progress != Some(health.progress) {
+                progress = Some(health.progress);
+                since = Instant::now();
+            }
+        }
+        if since.elapsed() >= stall {
+            return;
+        }
+    }
+}
+
+// === impl Death ===
+
+impl Death {
+    /// What metrics call it.
+    pub(super) fn cause(&self) -> RestartCause {
+        match self {
+            Death::Exited(_) => RestartCause::Crash,
+            Death::Faults(_) => RestartCause::Errors,
+            Death::Stalled(_) => RestartCause::Stall,
+            Death::Load(_) => RestartCause::Start,
+        }
+    }
+}
+
+impl std::fmt::Display for Death {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Death::Exited(cause) => write!(f, "its process ended: {cause}"),
+            Death::Faults(message) => write!(f, "its process failed repeatedly: {message}"),
+            Death::Stalled(stall) => write!(f, "its process made no progress for {stall:?}"),
+            Death::Load(reason) => write!(f, "it could not be loaded: {reason}"),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One batch on its way to an instance and back, and what an error means for its members.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sensorium_contract::client::CallError;
+use sensorium_contract::{Embedding, Fault, ItemError};
+
+use super::dispatcher::{Dispatcher, QueueSettings};
+use super::job::{Attempt, Part};
+use super::lane::Lane;
+use super::waiting::Batch;
+use crate::Error;
+
+/// What becomes of a part whose call failed.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// It is sent once more, alone.
+    Retry,
+    /// Its request is answered with this.
+    Fail(Error),
+}
+
+/// What a verdict depends on beside the error.
+#[derive(Debug, Clone, Copy)]
+struct Circumstances<'a> {
+    model: &'a str,
+    attempt: Attempt,
+    /// Other requests were in the same batch.
+    shared: bool,
+}
+
+/// Tells the dispatcher that the call has ended, however it ends.
+struct Ended {
+    dispatcher: Arc<Dispatcher>,
+    lane: Arc<Lane>,
+}
+
+/// Sends one batch and answers its members; those that are to be tried again go back to the queue.
+pub(super) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, batch: Batch) {
+    let ended = Ended { dispatcher, lane };
+    let Ended { dispatcher, lane } = &ended;
+    let parts = batch.parts;
+    let inputs = parts.iter().flat_map(|part| part.items.iter().map(|&item| part.job.input(item))).collect();
+    let deadline = parts.iter().map(|part| part.job.deadline()).max();
+    let width = lane.capabilities().embed.as_ref().map_or(0, |embed| embed.width);
+    let items = parts.iter().map(|part| part.items.len()).sum();
+    dispatcher.observe_begin(&parts);
+    let started = Instant::now();
+    let outcome = tokio::select! {
+        outcome = lane.client().embed(inputs, width, deadline) => outcome,
+        // Dropping the call cancels it in the plugin.
+        () = all_gone(&parts) => return,
+    };
+    dispatcher.observe_call(items, started.elapsed());
+    match outcome {
+        Ok(results) => {
+            lane.succeeded();
+            hand_out(&parts, results);
+        }
+        Err(error) => {
+            tell(dispatcher, lane, &error);
+            settle(dispatcher, parts, &error);
+        }
+    }
+}
+
+async fn all_gone(parts: &[Part]) {
+    for part in parts {
+        part.job.gone().await;
+    }
+}
+
+fn hand_out(parts: &[Part], results: Vec<Result<Embedding, ItemError>>) {
+    let mut results = results.into_iter();
+    for part in parts {
+        let own: Vec<_> = results.by_ref().take(part.items.len()).collect();
+        part.job.complete(&part.items, own.into_iter());
+    }
+}
+
+/// Lets the instance's supervisor know, and keeps further batches away from an instance that is lost.
+fn tell(dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>, error: &CallError) {
+    let QueueSettings { model, plugin, .. } = dispatcher.settings();
+    tracing::warn!(%model, %plugin, %error, "a call to the model failed");
+    match (error, error.fault()) {
+        (CallError::Transport(message), _) => {
+            dispatcher.close(lane);
+            lane.disconnected(message);
+        }
+        (_, Some(Fault::Instance)) => {
+            if lane.faulted(&error.to_string()) {
+                dispatcher.close(lane);
+            }
+        }
+        (_, Some(Fault::Caller | Fault::Model) | None) => {}
+    }
+}
+
+fn settle(dispatcher: &Arc<Dispatcher>, parts: Vec<Part>, error: &CallError) {
+    let model = &dispatcher.settings().model;
+    let shared = parts.len() > 1;
+    let mut again = Vec::new();
+    for part in parts {
+        match verdict(error, Circumstances { model, attempt: part.attempt, shared }) {
+            Verdict::Retry => again.push(part),
+            Verdict::Fail(error) => part.job.fail(error),
+        }
+    }
+    if !again.is_empty() {
+        dispatcher.retry(again);
+    }
+}
+
+/// What was sent is tried once more, alone, if the instance failed, or if the failure may be another member's.
+fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Verdict {
+    let Circumstances { model, attempt, shared } = circumstances;
+    let crashed = match attempt {
+        Attempt::First => Verdict::Retry,
+        Attempt::Alone => Verdict::Fail(Error::Crashed { model: model.to_owned() }),
+    };
+    match error {
+        CallError::Transport(_) | CallError::Breach(_) | CallError::Cancelled => crashed,
+        // The call had as long as the most patient of its members.
+        CallError::Deadline => Verdict::Fail(Error::Deadline),
+        CallError::Plugin(error) => match error.fault {
+            Fault::Instance => crashed,
+            Fault::Caller | Fault::Model if shared => Verdict::Retry,
+            Fault::Caller => Verdict::Fail(Error::Caller { message: error.message.clone() }),
+            // What the plugin says of its model may name files: it is in the log.
+            Fault::Model => Verdict::Fail(Error::Model {
+                message: format!("the model `{model}` failed at this request; the server's log says why"),
+            }),
+        },
+    }
+}
+
+// === impl Ended ===
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.dispatcher.ended(&self.lane);
+    }
+}
