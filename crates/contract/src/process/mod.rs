@@ -226,6 +226,16 @@ impl PluginProcess {
         self.supervisor.kill();
     }
 
+    /// Sends SIGTERM: it finishes what runs, then exits.
+    pub fn terminate(&self) {
+        self.supervisor.terminate();
+    }
+
+    /// Closes its stdin, as the death of the host would: it exits at once.
+    pub fn close_stdin(&self) {
+        self.supervisor.close_stdin();
+    }
+
     /// Lets it finish what runs within `grace`, and kills it if it is still there then.
     pub async fn stop(self, grace: Duration) -> ExitCause {
         let exited = self.exited();

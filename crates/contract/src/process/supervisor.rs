@@ -1,10 +1,11 @@
 //! The task that owns a child process: it waits for it, kills it when told, and reaps it.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
-use tokio::process::Child;
+use tokio::process::{Child, ChildStdin};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,8 @@ const DYING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Supervisor {
     pid: Option<u32>,
+    /// Its end of file tells the plugin that the host is gone.
+    stdin: Arc<Mutex<Option<ChildStdin>>>,
     kill: CancellationToken,
     exited: watch::Receiver<Option<ExitCause>>,
 }
@@ -26,12 +29,14 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Takes the process and the directory of its socket, which goes when it does.
-    pub(super) fn spawn(child: Child, directory: TempDir) -> Self {
+    pub(super) fn spawn(mut child: Child, directory: TempDir) -> Self {
         let kill = CancellationToken::new();
         let (sender, exited) = watch::channel(None);
         let pid = child.id();
+        // Taken, because `Child::wait` would close it.
+        let stdin = Arc::new(Mutex::new(child.stdin.take()));
         tokio::spawn(supervise(child, directory, kill.clone(), sender));
-        Self { pid, kill, exited }
+        Self { pid, stdin, kill, exited }
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -40,6 +45,19 @@ impl Supervisor {
 
     pub(super) fn kill(&self) {
         self.kill.cancel();
+    }
+
+    /// Closes its stdin, as the death of this process would.
+    pub(super) fn close_stdin(&self) {
+        self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Sends it SIGTERM.
+    pub(super) fn terminate(&self) {
+        if let Some(pid) = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+            // An error means that it has just ended.
+            let _ = kill_process(pid, Signal::TERM);
+        }
     }
 
     pub(super) fn exited(&self) -> impl Future<Output = ExitCause> + Send + 'static {
@@ -72,8 +90,6 @@ async fn supervise(
     kill: CancellationToken,
     exited: watch::Sender<Option<ExitCause>>,
 ) {
-    // Its end of file tells the plugin that the host is gone; `Child::wait` would close it.
-    let stdin = child.stdin.take();
     let group = child
         .id()
         .and_then(|pid| i32::try_from(pid).ok())
@@ -90,6 +106,6 @@ async fn supervise(
             child.wait().await
         }
     };
-    drop((stdin, directory));
+    drop(directory);
     exited.send_replace(Some(status.map_or(ExitCause::Unknown, ExitCause::from)));
 }
