@@ -62,7 +62,14 @@ impl Admission {
         slot: Slot,
     ) -> Self {
         let running = core.shared().metrics.running(&model.id, context.task);
-        Self { model, core, capabilities, context, _slot: slot, _running: running }
+        Self {
+            model,
+            core,
+            capabilities,
+            context,
+            _slot: slot,
+            _running: running,
+        }
     }
 
     /// The model that will do it, as it was when the request was let in.
@@ -91,13 +98,19 @@ impl Admission {
     /// # Errors
     /// See [`Error`]. One bad input fails the request.
     pub async fn embed(&self, inputs: Vec<EmbedInput>) -> Result<Vec<Embedding>, Error> {
-        let unsupported = || Error::TaskUnsupported { model: self.model.id.clone(), task: Task::Embed };
+        let unsupported = || Error::TaskUnsupported {
+            model: self.model.id.clone(),
+            task: Task::Embed,
+        };
         let embed = self.capabilities.embed.as_ref().ok_or_else(unsupported)?;
         check(embed, &inputs)?;
         let Lookup { mut results, missing } = self.look_up(&inputs);
         if !missing.is_empty() {
             let wanted = pick(inputs, &missing);
-            let computed = self.compute(wanted).await.map_err(|error| in_request(error, &missing))?;
+            let computed = self
+                .compute(wanted)
+                .await
+                .map_err(|error| in_request(error, &missing))?;
             for (Missing { index, key }, embedding) in missing.into_iter().zip(computed) {
                 if let Some(key) = key {
                     self.core.shared().cache.insert(key, Arc::new(embedding.clone()));
@@ -110,17 +123,27 @@ impl Admission {
 
     /// Through the queue, to an instance and back.
     async fn compute(&self, inputs: Vec<EmbedInput>) -> Result<Vec<Embedding>, Error> {
-        self.core.dispatcher().submit(inputs, self.context.deadline, &self.context.cancel)?.answer().await
+        self.core
+            .dispatcher()
+            .submit(inputs, self.context.deadline, &self.context.cancel)?
+            .answer()
+            .await
     }
 
     fn look_up(&self, inputs: &[EmbedInput]) -> Lookup {
         let shared = self.core.shared();
         if !shared.cache.is_enabled() {
             let missing = (0..inputs.len()).map(|index| Missing { index, key: None }).collect();
-            return Lookup { results: inputs.iter().map(|_| None).collect(), missing };
+            return Lookup {
+                results: inputs.iter().map(|_| None).collect(),
+                missing,
+            };
         }
         let scope = CacheScope::new(&self.context.owner, &self.model.id, &self.capabilities.revision);
-        let mut lookup = Lookup { results: Vec::with_capacity(inputs.len()), missing: Vec::new() };
+        let mut lookup = Lookup {
+            results: Vec::with_capacity(inputs.len()),
+            missing: Vec::new(),
+        };
         for (index, input) in inputs.iter().enumerate() {
             let key = scope.key(input);
             let found = shared.cache.get(&key);
@@ -139,13 +162,18 @@ impl Admission {
 fn pick(inputs: Vec<EmbedInput>, missing: &[Missing]) -> Vec<EmbedInput> {
     let mut wanted = missing.iter().map(|missing| missing.index).peekable();
     let inputs = inputs.into_iter().enumerate();
-    inputs.filter_map(|(index, input)| wanted.next_if_eq(&index).map(|_| input)).collect()
+    inputs
+        .filter_map(|(index, input)| wanted.next_if_eq(&index).map(|_| input))
+        .collect()
 }
 
 /// An error of the missing inputs, in terms of the whole request.
 fn in_request(error: Error, missing: &[Missing]) -> Error {
     match error {
-        Error::Item { index, error } => Error::Item { index: missing[index].index, error },
+        Error::Item { index, error } => Error::Item {
+            index: missing[index].index,
+            error,
+        },
         other => other,
     }
 }
@@ -163,10 +191,19 @@ fn check(embed: &EmbedCapabilities, inputs: &[EmbedInput]) -> Result<(), Error> 
                 if has == wants {
                     continue;
                 }
-                format!("the image has {}×{} pixels, the model wants {}×{}", has.0, has.1, wants.0, wants.1)
+                format!(
+                    "the image has {}×{} pixels, the model wants {}×{}",
+                    has.0, has.1, wants.0, wants.1
+                )
             }
         };
-        return Err(Error::Item { index, error: ItemError { code: ItemErrorCode::InvalidInput, message: problem } });
+        return Err(Error::Item {
+            index,
+            error: ItemError {
+                code: ItemErrorCode::InvalidInput,
+                message: problem,
+            },
+        });
     }
     Ok(())
 }

@@ -112,14 +112,29 @@ impl Engine {
             stopping: CancellationToken::new(),
         });
         reload::apply(&inner, registry).await;
-        tokio::spawn(inner.stopping.clone().run_until_cancelled_owned(follow(Arc::downgrade(&inner), watch)));
-        tokio::spawn(inner.stopping.clone().run_until_cancelled_owned(unload_idle(Arc::downgrade(&inner))));
+        tokio::spawn(
+            inner
+                .stopping
+                .clone()
+                .run_until_cancelled_owned(follow(Arc::downgrade(&inner), watch)),
+        );
+        tokio::spawn(
+            inner
+                .stopping
+                .clone()
+                .run_until_cancelled_owned(unload_idle(Arc::downgrade(&inner))),
+        );
         Ok(Engine { inner })
     }
 
     /// All models, in registry order.
     pub fn models(&self) -> Vec<ModelSummary> {
-        self.inner.table().models().iter().map(|model| model.summary()).collect()
+        self.inner
+            .table()
+            .models()
+            .iter()
+            .map(|model| model.summary())
+            .collect()
     }
 
     /// The model with this id or alias.
@@ -138,7 +153,9 @@ impl Engine {
                 return Err(Error::Draining);
             }
             let table = self.inner.table();
-            let found = table.get(model).ok_or_else(|| Error::ModelNotFound { model: model.to_owned() })?;
+            let found = table.get(model).ok_or_else(|| Error::ModelNotFound {
+                model: model.to_owned(),
+            })?;
             match found.admit(request.clone()).await {
                 Ok(admission) => return Ok(admission),
                 Err(Refusal::Error(error)) => return Err(error),
@@ -152,10 +169,21 @@ impl Engine {
     pub fn readiness(&self) -> Readiness {
         let table = self.inner.table();
         let draining = self.inner.draining.load(Ordering::Relaxed);
-        let mut eager = table.models().iter().filter(|model| model.config().load == LoadPolicy::Eager);
+        let mut eager = table
+            .models()
+            .iter()
+            .filter(|model| model.config().load == LoadPolicy::Eager);
         let ready = !draining && eager.all(|model| model.is_sound());
-        let models = table.models().iter().map(|model| (model.config().id.clone(), model.state())).collect();
-        Readiness { ready, draining, models }
+        let models = table
+            .models()
+            .iter()
+            .map(|model| (model.config().id.clone(), model.state()))
+            .collect();
+        Readiness {
+            ready,
+            draining,
+            models,
+        }
     }
 
     /// Reads the registry again: only entries that changed restart, and a bad edit changes nothing. Returns when
@@ -240,9 +268,11 @@ impl Inner {
 
     async fn reload(self: &Arc<Self>) -> Result<ReloadSummary, RegistryError> {
         let _reloading = self.reloading.lock().await;
-        let registry = Registry::load(&self.registry, &self.catalog).await.inspect_err(|error| {
-            tracing::error!(%error, "the registry was not reloaded: everything goes on as it was");
-        })?;
+        let registry = Registry::load(&self.registry, &self.catalog)
+            .await
+            .inspect_err(|error| {
+                tracing::error!(%error, "the registry was not reloaded: everything goes on as it was");
+            })?;
         let summary = reload::apply(self, registry).await;
         tracing::info!(?summary, "the registry was reloaded");
         Ok(summary)

@@ -40,20 +40,33 @@ pub(crate) async fn apply(inner: &Arc<Inner>, registry: Registry) -> ReloadSumma
         }
     }
     let outcomes = replacements.into_iter().map(|replacement| replace(inner, replacement));
-    let kept: Vec<(String, String)> = futures::future::join_all(outcomes).await.into_iter().flatten().collect();
+    let kept: Vec<(String, String)> = futures::future::join_all(outcomes)
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     let is_kept = |id: &String| kept.iter().any(|(other, _)| other == id);
     let restarted = diff.needs_restart.into_iter().filter(|id| !is_kept(id)).collect();
     let mut unchanged = diff.unchanged;
     unchanged.extend(diff.updated);
-    ReloadSummary { added: diff.added, removed: diff.removed, restarted, unchanged, kept }
+    ReloadSummary {
+        added: diff.added,
+        removed: diff.removed,
+        restarted,
+        unchanged,
+        kept,
+    }
 }
 
 /// The table to put up at once, and the models that are to be replaced once others are ready.
 fn plan(inner: &Arc<Inner>, table: &Table, registry: Registry, diff: &RegistryDiff) -> (Table, Vec<Replacement>) {
     let threads = default_threads(&registry);
     let mut replacements = Vec::new();
-    let old: HashMap<&str, &Arc<Model>> =
-        table.models().iter().map(|model| (model.config().id.as_str(), model)).collect();
+    let old: HashMap<&str, &Arc<Model>> = table
+        .models()
+        .iter()
+        .map(|model| (model.config().id.as_str(), model))
+        .collect();
     let models = registry.models.into_iter().map(|config| {
         let config = Arc::new(config);
         let Some(&old) = old.get(config.id.as_str()) else {
@@ -70,7 +83,10 @@ fn plan(inner: &Arc<Inner>, table: &Table, registry: Registry, diff: &RegistryDi
         }
         let new = new_model(inner, config, threads);
         if may_overlap(old) {
-            replacements.push(Replacement { old: Arc::clone(old), new });
+            replacements.push(Replacement {
+                old: Arc::clone(old),
+                new,
+            });
             return Arc::clone(old);
         }
         let was_wanted = old.core().vitals().status() != Status::Stopped;
@@ -95,7 +111,11 @@ async fn replace(inner: &Arc<Inner>, replacement: Replacement) -> Option<(String
     };
     match settled {
         ModelState::Failed { reason } | ModelState::Broken { reason } => {
-            tracing::error!(model = id, reason, "the changed model can't be loaded: the one before goes on serving");
+            tracing::error!(
+                model = id,
+                reason,
+                "the changed model can't be loaded: the one before goes on serving"
+            );
             inner.retire(Arc::clone(new.core()));
             Some((id, reason))
         }
@@ -122,7 +142,9 @@ async fn settled(model: &Model) -> ModelState {
 fn may_overlap(old: &Model) -> bool {
     let vitals = old.core().vitals();
     let runs = matches!(vitals.status(), Status::Ready | Status::Restarting);
-    runs && vitals.capabilities().is_some_and(|capabilities| capabilities.device == "cpu")
+    runs && vitals
+        .capabilities()
+        .is_some_and(|capabilities| capabilities.device == "cpu")
 }
 
 fn begin(model: Arc<Model>) -> Arc<Model> {
@@ -135,13 +157,20 @@ fn begin(model: Arc<Model>) -> Arc<Model> {
 
 fn new_model(inner: &Arc<Inner>, config: Arc<ModelConfig>, default_threads: usize) -> Arc<Model> {
     let core = Core::new(&config, default_threads, Arc::clone(inner.shared()));
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let created = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     Model::new(config, created, core)
 }
 
 /// The cores, shared out among all instances that may compute on the CPU.
 fn default_threads(registry: &Registry) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let instances = registry.models.iter().flat_map(|model| &model.devices).filter(|device| on_cpu(device)).count();
+    let instances = registry
+        .models
+        .iter()
+        .flat_map(|model| &model.devices)
+        .filter(|device| on_cpu(device))
+        .count();
     (cores / instances.max(1)).max(1)
 }

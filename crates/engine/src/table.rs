@@ -18,8 +18,11 @@ pub(crate) struct Table {
 impl Table {
     /// A table of these models, in this order. Ids go before aliases.
     pub(crate) fn new(models: Vec<Arc<Model>>) -> Self {
-        let mut names: HashMap<String, usize> =
-            models.iter().enumerate().map(|(index, model)| (model.config().id.clone(), index)).collect();
+        let mut names: HashMap<String, usize> = models
+            .iter()
+            .enumerate()
+            .map(|(index, model)| (model.config().id.clone(), index))
+            .collect();
         for (index, model) in models.iter().enumerate() {
             for alias in &model.config().aliases {
                 names.entry(alias.clone()).or_insert(index);
@@ -48,6 +51,12 @@ impl Table {
 
     /// The registry that these models make.
     pub(crate) fn registry(&self) -> Registry {
-        Registry { models: self.models.iter().map(|model| model.config().as_ref().clone()).collect() }
+        Registry {
+            models: self
+                .models
+                .iter()
+                .map(|model| model.config().as_ref().clone())
+                .collect(),
+        }
     }
 }

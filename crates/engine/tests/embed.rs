@@ -24,11 +24,23 @@ fn with(lines: &str) -> String {
 async fn vectors_come_in_the_order_of_their_inputs_whatever_their_kind() {
     let house = House::new(STUB).await;
     let alone_text = house.embed("stub", &["a"]).await.unwrap().remove(0);
-    let alone_image = embed(&house.engine, "stub", vec![image(32, 7)]).await.unwrap().remove(0);
-    let inputs = vec![image(32, 7), EmbedInput::text("a", true), image(32, 8), EmbedInput::text("b", true), image(32, 7)];
+    let alone_image = embed(&house.engine, "stub", vec![image(32, 7)])
+        .await
+        .unwrap()
+        .remove(0);
+    let inputs = vec![
+        image(32, 7),
+        EmbedInput::text("a", true),
+        image(32, 8),
+        EmbedInput::text("b", true),
+        image(32, 7),
+    ];
     let mixed = embed(&house.engine, "other-name", inputs).await.unwrap();
     assert_eq!(mixed.len(), 5);
-    assert_eq!((&mixed[0], &mixed[1], &mixed[4]), (&alone_image, &alone_text, &alone_image));
+    assert_eq!(
+        (&mixed[0], &mixed[1], &mixed[4]),
+        (&alone_image, &alone_text, &alone_image)
+    );
     assert_ne!(mixed[2], mixed[0]);
     assert_ne!(mixed[3], mixed[1]);
 }
@@ -85,20 +97,39 @@ async fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_name_what_is_wrong() {
-    let house = House::new(&with("").replace("allow_misbehaviour", "modalities = [\"text\"], allow_misbehaviour")).await;
+    let house =
+        House::new(&with("").replace("allow_misbehaviour", "modalities = [\"text\"], allow_misbehaviour")).await;
     let refused = |model: &'static str, inputs| embed(&house.engine, model, inputs);
-    assert_eq!(refused("nobody", vec![]).await.unwrap_err(), Error::ModelNotFound { model: "nobody".into() });
-    let chat = RequestContext { task: Task::Chat, ..context() };
+    assert_eq!(
+        refused("nobody", vec![]).await.unwrap_err(),
+        Error::ModelNotFound { model: "nobody".into() }
+    );
+    let chat = RequestContext {
+        task: Task::Chat,
+        ..context()
+    };
     let error = house.engine.admit("stub", chat).await.map(|_| ()).unwrap_err();
-    assert_eq!(error, Error::TaskUnsupported { model: "stub".into(), task: Task::Chat });
+    assert_eq!(
+        error,
+        Error::TaskUnsupported {
+            model: "stub".into(),
+            task: Task::Chat
+        }
+    );
     let Err(Error::Item { index: 1, error }) = refused("stub", vec![EmbedInput::text("a", true), image(32, 0)]).await
     else {
         panic!("an image for a model that reads none")
     };
     assert_eq!(error.code, ItemErrorCode::InvalidInput);
     let long = "word ".repeat(100);
-    let inputs = vec![EmbedInput::text("a", true), EmbedInput::text("b", true), EmbedInput::text(long, false)];
-    let Err(Error::Item { index: 2, error }) = refused("stub", inputs).await else { panic!("a text that is too long") };
+    let inputs = vec![
+        EmbedInput::text("a", true),
+        EmbedInput::text("b", true),
+        EmbedInput::text(long, false),
+    ];
+    let Err(Error::Item { index: 2, error }) = refused("stub", inputs).await else {
+        panic!("a text that is too long")
+    };
     assert_eq!(error.code, ItemErrorCode::ContextLength);
     assert_eq!(refused("stub", vec![]).await.unwrap(), vec![]);
 }
@@ -108,7 +139,10 @@ async fn an_error_of_a_whole_batch_hurts_only_the_request_that_caused_it() {
     let house = House::new(STUB).await;
     house.embed("stub", &["load"]).await.unwrap();
     for (bad, is_expected) in [
-        ("stub:error:caller", (|error| matches!(error, Error::Caller { .. })) as fn(&Error) -> bool),
+        (
+            "stub:error:caller",
+            (|error| matches!(error, Error::Caller { .. })) as fn(&Error) -> bool,
+        ),
         ("stub:error:model", |error| matches!(error, Error::Model { .. })),
         ("stub:error:item", |error| matches!(error, Error::Item { index: 0, .. })),
     ] {
@@ -123,7 +157,11 @@ async fn an_error_of_a_whole_batch_hurts_only_the_request_that_caused_it() {
             }
         }
     }
-    assert_eq!(house.metric("sensorium_instance_restarts_total", "stub"), 0.0, "none of these was the instance's fault");
+    assert_eq!(
+        house.metric("sensorium_instance_restarts_total", "stub"),
+        0.0,
+        "none of these was the instance's fault"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,8 +172,22 @@ async fn requests_nobody_waits_for_are_never_sent() {
     let before = house.metric("sensorium_batch_size_sum", "stub");
     // One whose client goes away, one whose deadline passes, one whose future is dropped.
     let cancel = CancellationToken::new();
-    let gone = house.engine.admit("stub", RequestContext { cancel: cancel.clone(), ..context() }).await.unwrap();
-    let late = house.engine.admit("stub", context_within(Duration::from_millis(50))).await.unwrap();
+    let gone = house
+        .engine
+        .admit(
+            "stub",
+            RequestContext {
+                cancel: cancel.clone(),
+                ..context()
+            },
+        )
+        .await
+        .unwrap();
+    let late = house
+        .engine
+        .admit("stub", context_within(Duration::from_millis(50)))
+        .await
+        .unwrap();
     let text = |text: &str| vec![EmbedInput::text(text, true)];
     cancel.cancel();
     assert_eq!(gone.embed(text("gone")).await.unwrap_err(), Error::Cancelled);
@@ -146,7 +198,10 @@ async fn requests_nobody_waits_for_are_never_sent() {
     });
     eventually("it waits", || house.metric("sensorium_requests_waiting", "stub") == 1.0).await;
     dropped.abort();
-    eventually("it no longer waits", || house.metric("sensorium_requests_waiting", "stub") == 0.0).await;
+    eventually("it no longer waits", || {
+        house.metric("sensorium_requests_waiting", "stub") == 0.0
+    })
+    .await;
     // The one that computes is called off too: the instance is free long before its 10 s are over.
     busy.abort();
     within(house.embed("stub", &["after"])).await.unwrap();
@@ -159,18 +214,35 @@ async fn cached_items_are_not_computed_again() {
     let house = House::with(STUB, impatient(), 1 << 20).await;
     let first = house.embed("stub", &["a", "b"]).await.unwrap();
     assert_eq!(house.calls("stub"), 1.0);
-    assert_eq!(house.embed("stub", &["b", "a"]).await.unwrap(), [first[1].clone(), first[0].clone()]);
+    assert_eq!(
+        house.embed("stub", &["b", "a"]).await.unwrap(),
+        [first[1].clone(), first[0].clone()]
+    );
     assert_eq!(house.calls("stub"), 1.0, "all of it was in the cache");
     let partly = house.embed("stub", &["c", "a", "d", "b"]).await.unwrap();
     assert_eq!((&partly[1], &partly[3]), (&first[0], &first[1]));
-    assert_eq!(house.metric("sensorium_batch_size_sum", "stub"), 4.0, "of the four only c and d were computed");
+    assert_eq!(
+        house.metric("sensorium_batch_size_sum", "stub"),
+        4.0,
+        "of the four only c and d were computed"
+    );
     assert_eq!(house.metric("sensorium_cache_hits_total", "stub"), 4.0);
     assert_eq!(house.metric("sensorium_cache_misses_total", "stub"), 4.0);
     // An error names the input of the request, not of what was missing.
     let error = house.embed("stub", &["a", "b", "stub:error:item"]).await.unwrap_err();
     assert!(matches!(error, Error::Item { index: 2, .. }), "{error:?}");
     // Another owner finds nothing.
-    let other = RequestContext { owner: Owner::from_key("another"), ..context() };
-    house.engine.admit("stub", other).await.unwrap().embed(vec![EmbedInput::text("a", true)]).await.unwrap();
-    assert_eq!(house.metric("sensorium_batch_size_sum", "stub"), 5.0);
+    let other = RequestContext {
+        owner: Owner::from_key("another"),
+        ..context()
+    };
+    house
+        .engine
+        .admit("stub", other)
+        .await
+        .unwrap()
+        .embed(vec![EmbedInput::text("a", true)])
+        .await
+        .unwrap();
+    assert_eq!(house.metric("sensorium_batch_size_sum", "stub"), 6.0, "one more than before and the one with the error");
 }

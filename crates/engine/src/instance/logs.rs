@@ -6,7 +6,11 @@ use tracing::Level;
 /// Passes one line on, with the model and plugin that it came from.
 pub(super) fn forward(model: &str, plugin: &str, line: LogLine) {
     let LogLine { level, message, fields } = line;
-    let fields = if fields.is_empty() { None } else { Some(serde_json::Value::Object(fields).to_string()) };
+    let fields = if fields.is_empty() {
+        None
+    } else {
+        Some(serde_json::Value::Object(fields).to_string())
+    };
     // The level of an event is fixed at compile time, hence one call for each.
     macro_rules! pass_on {
         ($level:ident) => {

@@ -45,15 +45,26 @@ mod tests {
             (6, Restart::Broken(30 * second)),
         ];
         for (deaths, expected) in rows {
-            assert_eq!(restart(deaths, &Supervision::default()), expected, "after death {deaths}");
+            assert_eq!(
+                restart(deaths, &Supervision::default()),
+                expected,
+                "after death {deaths}"
+            );
         }
     }
 
     #[test]
     fn pauses_are_bounded() {
-        let patient = Supervision { breaker_deaths: u32::MAX, ..Supervision::default() };
+        let patient = Supervision {
+            breaker_deaths: u32::MAX,
+            ..Supervision::default()
+        };
         for deaths in [8, 40, 4_000_000_000] {
-            assert_eq!(restart(deaths, &patient), Restart::After(patient.backoff_max), "after death {deaths}");
+            assert_eq!(
+                restart(deaths, &patient),
+                Restart::After(patient.backoff_max),
+                "after death {deaths}"
+            );
         }
     }
 }

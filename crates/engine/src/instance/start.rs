@@ -42,19 +42,29 @@ pub(super) enum StartFailure {
 
 /// Starts the process, loads the model and tries it.
 pub(super) async fn start(blueprint: &Blueprint, supervision: &Supervision) -> Result<Started, StartFailure> {
-    let Blueprint { model, plugin, launch, load } = blueprint;
+    let Blueprint {
+        model,
+        plugin,
+        launch,
+        load,
+    } = blueprint;
     let logs = {
         let (model, plugin) = (model.clone(), plugin.clone());
         move |line| logs::forward(&model, &plugin, line)
     };
-    let process = PluginProcess::start(launch, logs).await.map_err(|error| StartFailure::Died(error.to_string()))?;
+    let process = PluginProcess::start(launch, logs)
+        .await
+        .map_err(|error| StartFailure::Died(error.to_string()))?;
     tracing::info!(%model, %plugin, pid = process.pid(), device = load.device, "loading the model");
     let client = process.client();
     let deadline = Instant::now() + supervision.load_timeout;
     let answered = tokio::time::timeout_at(deadline.into(), load_and_try(&client, load, deadline));
     let outcome = answered.await.unwrap_or_else(|_| Err(timed_out(supervision)));
     match outcome {
-        Ok(capabilities) => Ok(Started { process, capabilities: Arc::new(capabilities) }),
+        Ok(capabilities) => Ok(Started {
+            process,
+            capabilities: Arc::new(capabilities),
+        }),
         // How it died says more than that the connection broke.
         Err(StartFailure::Died(reason)) => Err(StartFailure::Died(match super::watch::last_words(&process).await {
             Some(cause) => format!("its process ended while it loaded: {cause}"),
@@ -71,7 +81,13 @@ async fn load_and_try(
 ) -> Result<Capabilities, StartFailure> {
     let model = load.model.as_str();
     let progress = |progress: sensorium_contract::LoadProgress| {
-        tracing::debug!(model, stage = progress.stage, done = progress.done, total = progress.total, "loading");
+        tracing::debug!(
+            model,
+            stage = progress.stage,
+            done = progress.done,
+            total = progress.total,
+            "loading"
+        );
     };
     let capabilities = client.load(load, progress).await?;
     if let Some(embed) = &capabilities.embed {
@@ -81,16 +97,17 @@ async fn load_and_try(
 }
 
 /// One real tiny request for each modality.
-async fn try_embed(
-    client: &PluginClient,
-    embed: &EmbedCapabilities,
-    deadline: Instant,
-) -> Result<(), StartFailure> {
+async fn try_embed(client: &PluginClient, embed: &EmbedCapabilities, deadline: Instant) -> Result<(), StartFailure> {
     for modality in &embed.modalities {
-        let input = EmbedInput { payload: tiny(*modality, embed)?, truncate: true };
+        let input = EmbedInput {
+            payload: tiny(*modality, embed)?,
+            truncate: true,
+        };
         let results = client.embed(vec![input], embed.width, Some(deadline)).await?;
         if let Some(Err(error)) = results.into_iter().next() {
-            return Err(StartFailure::Refused(format!("it can't embed a tiny {modality:?}: {error}").to_lowercase()));
+            return Err(StartFailure::Refused(
+                format!("it can't embed a tiny {modality:?}: {error}").to_lowercase(),
+            ));
         }
     }
     Ok(())
@@ -101,9 +118,13 @@ fn tiny(modality: Modality, embed: &EmbedCapabilities) -> Result<EmbedPayload, S
         (Modality::Image, Some(spec)) => {
             let black = vec![0; spec.width as usize * spec.height as usize * 3];
             let image = RgbImage::new(spec.width, spec.height, black);
-            image.map(EmbedPayload::Image).map_err(|error| StartFailure::Refused(error.to_string()))
+            image
+                .map(EmbedPayload::Image)
+                .map_err(|error| StartFailure::Refused(error.to_string()))
         }
-        (Modality::Image, None) => Err(StartFailure::Refused("it reads images but gives no image spec".to_owned())),
+        (Modality::Image, None) => Err(StartFailure::Refused(
+            "it reads images but gives no image spec".to_owned(),
+        )),
         (Modality::Text, _) => Ok(EmbedPayload::Text("ready".to_owned())),
     }
 }

@@ -82,7 +82,12 @@ impl From<Status> for ModelState {
 impl Board {
     /// A board for so many instances, all stopped.
     pub(crate) fn new(instances: usize) -> Self {
-        Self { states: watch::Sender::new(States { life: 0, instances: vec![Status::Stopped; instances] }) }
+        Self {
+            states: watch::Sender::new(States {
+                life: 0,
+                instances: vec![Status::Stopped; instances],
+            }),
+        }
     }
 
     /// The model's state: the best of its instances'.
@@ -131,7 +136,9 @@ impl Board {
 
     /// Resolves at the next change after this call.
     pub(crate) fn changes(&self) -> Changes {
-        Changes { states: self.states.subscribe() }
+        Changes {
+            states: self.states.subscribe(),
+        }
     }
 }
 
@@ -154,6 +161,10 @@ impl Changes {
 
 impl States {
     fn best(&self) -> Status {
-        self.instances.iter().max_by_key(|status| status.rank()).cloned().unwrap_or(Status::Stopped)
+        self.instances
+            .iter()
+            .max_by_key(|status| status.rank())
+            .cloned()
+            .unwrap_or(Status::Stopped)
     }
 }

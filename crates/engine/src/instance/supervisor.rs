@@ -61,7 +61,11 @@ impl Supervisor {
         let mut memory = Memory::default();
         self.clear.cancelled().await;
         while !self.stop.is_cancelled() {
-            self.report(if memory.was_ready { Status::Restarting } else { Status::Loading });
+            self.report(if memory.was_ready {
+                Status::Restarting
+            } else {
+                Status::Loading
+            });
             let pause = match self.live(&mut memory).await {
                 End::Stopped => break,
                 End::Refused(reason) => {
@@ -140,11 +144,18 @@ impl Supervisor {
         match restart {
             Restart::Now => Duration::ZERO,
             Restart::After(pause) => {
-                self.report(if memory.was_ready { Status::Restarting } else { Status::Loading });
+                self.report(if memory.was_ready {
+                    Status::Restarting
+                } else {
+                    Status::Loading
+                });
                 pause
             }
             Restart::Broken(pause) => {
-                self.report(Status::Broken { reason: death.to_string(), retry_at: Instant::now() + pause });
+                self.report(Status::Broken {
+                    reason: death.to_string(),
+                    retry_at: Instant::now() + pause,
+                });
                 pause
             }
         }

@@ -43,7 +43,10 @@ pub(super) async fn watch(process: &PluginProcess, lane: &Lane, stall: Duration)
 
 /// How a process died, if it did just now.
 pub(super) async fn last_words(process: &PluginProcess) -> Option<String> {
-    tokio::time::timeout(LAST_WORDS, process.exited()).await.ok().map(|cause| cause.to_string())
+    tokio::time::timeout(LAST_WORDS, process.exited())
+        .await
+        .ok()
+        .map(|cause| cause.to_string())
 }
 
 /// Resolves when there has been work, and no progress, for as long as `stall`.

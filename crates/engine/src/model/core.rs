@@ -70,9 +70,18 @@ impl Core {
         let dispatcher = Dispatcher::new(settings, shared.runtime.clone(), Arc::clone(&metrics));
         dispatcher.set_wait(config.batch.wait);
         let vitals = Vitals::new(&config.id, config.devices.len(), dispatcher, metrics);
-        let blueprints = config.devices.iter().map(|device| blueprint(config, device, default_threads, &shared));
+        let blueprints = config
+            .devices
+            .iter()
+            .map(|device| blueprint(config, device, default_threads, &shared));
         let blueprints = blueprints.collect();
-        Arc::new(Core { shared, blueprints, vitals, slots: Slots::new(), lifecycle: Mutex::default() })
+        Arc::new(Core {
+            shared,
+            blueprints,
+            vitals,
+            slots: Slots::new(),
+            lifecycle: Mutex::default(),
+        })
     }
 
     pub(crate) fn vitals(&self) -> &Arc<Vitals> {
@@ -210,7 +219,11 @@ impl Core {
             }
             clear.cancel();
         });
-        lifecycle.life = Some(Life { stop, retries, supervisors });
+        lifecycle.life = Some(Life {
+            stop,
+            retries,
+            supervisors,
+        });
     }
 
     fn stop_locked(&self, lifecycle: &mut Lifecycle) {

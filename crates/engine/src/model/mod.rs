@@ -107,7 +107,13 @@ impl Model {
         if !can(&capabilities, context.task) {
             return Err(self.unsupported(&context));
         }
-        Ok(Admission::new(self.summary(), Arc::clone(&self.core), capabilities, context, slot))
+        Ok(Admission::new(
+            self.summary(),
+            Arc::clone(&self.core),
+            capabilities,
+            context,
+            slot,
+        ))
     }
 
     fn take_slot(&self) -> Result<Slot, Refusal> {
@@ -123,7 +129,10 @@ impl Model {
     }
 
     fn unsupported(&self, context: &RequestContext) -> Refusal {
-        Refusal::Error(Error::TaskUnsupported { model: self.config.id.clone(), task: context.task })
+        Refusal::Error(Error::TaskUnsupported {
+            model: self.config.id.clone(),
+            task: context.task,
+        })
     }
 }
 

@@ -57,8 +57,15 @@ mod tests {
         }
         for (requests, seconds) in [(1, 1.0), (100, 10.0), (10_000, 30.0)] {
             let estimate = rate.time_for(requests, now).as_secs_f64();
-            assert!((estimate - seconds).abs() < 0.2, "{requests} requests at 10/s: {estimate} s");
+            assert!(
+                (estimate - seconds).abs() < 0.2,
+                "{requests} requests at 10/s: {estimate} s"
+            );
         }
-        assert_eq!(rate.time_for(100, now + Duration::from_secs(600)), BOUNDS.1, "long idle");
+        assert_eq!(
+            rate.time_for(100, now + Duration::from_secs(600)),
+            BOUNDS.1,
+            "long idle"
+        );
     }
 }

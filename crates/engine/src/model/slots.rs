@@ -35,8 +35,16 @@ struct Occupancy {
 impl Slots {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let occupancy = watch::Sender::new(Occupancy { taken: 0, idle_since: now });
-        Self { shared: Arc::new(Shared { occupancy, rate: Mutex::new(Rate::new(now)) }) }
+        let occupancy = watch::Sender::new(Occupancy {
+            taken: 0,
+            idle_since: now,
+        });
+        Self {
+            shared: Arc::new(Shared {
+                occupancy,
+                rate: Mutex::new(Rate::new(now)),
+            }),
+        }
     }
 
     /// A slot, if fewer than `limit` are taken.
@@ -65,7 +73,12 @@ impl Slots {
     /// Resolves when no slot is taken.
     pub(super) async fn all_free(&self) {
         // The sender is part of `self`, so the channel can't close.
-        let _ = self.shared.occupancy.subscribe().wait_for(|occupancy| occupancy.taken == 0).await;
+        let _ = self
+            .shared
+            .occupancy
+            .subscribe()
+            .wait_for(|occupancy| occupancy.taken == 0)
+            .await;
     }
 }
 
@@ -74,7 +87,12 @@ impl Slots {
 impl Drop for Slot {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.slots.shared.rate.lock().unwrap_or_else(PoisonError::into_inner).record(now);
+        self.slots
+            .shared
+            .rate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .record(now);
         self.slots.shared.occupancy.send_modify(|occupancy| {
             occupancy.taken -= 1;
             occupancy.idle_since = now;

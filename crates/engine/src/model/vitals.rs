@@ -29,14 +29,15 @@ struct Known {
 // === impl Vitals ===
 
 impl Vitals {
-    pub(super) fn new(
-        model: &str,
-        instances: usize,
-        dispatcher: Arc<Dispatcher>,
-        metrics: Arc<Metrics>,
-    ) -> Arc<Self> {
+    pub(super) fn new(model: &str, instances: usize, dispatcher: Arc<Dispatcher>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (model, board, known) = (model.to_owned(), Board::new(instances), Mutex::default());
-        Arc::new(Self { model, board, dispatcher, metrics, known })
+        Arc::new(Self {
+            model,
+            board,
+            dispatcher,
+            metrics,
+            known,
+        })
     }
 
     /// The best state of any instance.
@@ -78,7 +79,9 @@ impl Vitals {
     pub(crate) fn report(&self, place: &Place, status: Status) {
         let mut known = self.known();
         let ready = status == Status::Ready;
-        let Some(best) = self.board.set(place, status) else { return };
+        let Some(best) = self.board.set(place, status) else {
+            return;
+        };
         if ready {
             known.ready_at = Some(Instant::now());
         }

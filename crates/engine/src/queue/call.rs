@@ -41,7 +41,10 @@ pub(super) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, batch: Bat
     let ended = Ended { dispatcher, lane };
     let Ended { dispatcher, lane } = &ended;
     let parts = batch.parts;
-    let inputs = parts.iter().flat_map(|part| part.items.iter().map(|&item| part.job.input(item))).collect();
+    let inputs = parts
+        .iter()
+        .flat_map(|part| part.items.iter().map(|&item| part.job.input(item)))
+        .collect();
     let deadline = parts.iter().map(|part| part.job.deadline()).max();
     let width = lane.capabilities().embed.as_ref().map_or(0, |embed| embed.width);
     let items = parts.iter().map(|part| part.items.len()).sum();
@@ -102,7 +105,14 @@ fn settle(dispatcher: &Arc<Dispatcher>, parts: Vec<Part>, error: &CallError) {
     let shared = parts.len() > 1;
     let mut again = Vec::new();
     for part in parts {
-        match verdict(error, Circumstances { model, attempt: part.attempt, shared }) {
+        match verdict(
+            error,
+            Circumstances {
+                model,
+                attempt: part.attempt,
+                shared,
+            },
+        ) {
             Verdict::Retry => again.push(part),
             Verdict::Fail(error) => part.job.fail(error),
         }
@@ -117,7 +127,9 @@ fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Verdict {
     let Circumstances { model, attempt, shared } = circumstances;
     let crashed = match attempt {
         Attempt::First => Verdict::Retry,
-        Attempt::Alone => Verdict::Fail(Error::Crashed { model: model.to_owned() }),
+        Attempt::Alone => Verdict::Fail(Error::Crashed {
+            model: model.to_owned(),
+        }),
     };
     match error {
         CallError::Transport(_) | CallError::Breach(_) | CallError::Cancelled => crashed,
@@ -126,7 +138,9 @@ fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Verdict {
         CallError::Plugin(error) => match error.fault {
             Fault::Instance => crashed,
             Fault::Caller | Fault::Model if shared => Verdict::Retry,
-            Fault::Caller => Verdict::Fail(Error::Caller { message: error.message.clone() }),
+            Fault::Caller => Verdict::Fail(Error::Caller {
+                message: error.message.clone(),
+            }),
             // What the plugin says of its model may name files: it is in the log.
             Fault::Model => Verdict::Fail(Error::Model {
                 message: format!("the model `{model}` failed at this request; the server's log says why"),
@@ -140,5 +154,66 @@ fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Verdict {
 impl Drop for Ended {
     fn drop(&mut self) {
         self.dispatcher.ended(&self.lane);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sensorium_contract::{Invalid, PluginError};
+
+    use super::*;
+
+    #[test]
+    fn an_error_means_what_it_says_to_each_member() {
+        let crashed = || Verdict::Fail(Error::Crashed { model: "m".to_owned() });
+        let (first, alone) = (Attempt::First, Attempt::Alone);
+        let transport = CallError::Transport("broken pipe".to_owned());
+        let breach = CallError::Breach(Invalid::new("values", "are not finite"));
+        let instance = CallError::Plugin(PluginError::instance("sticky"));
+        let caller = CallError::Plugin(PluginError::caller("bad"));
+        let bad = || {
+            Verdict::Fail(Error::Caller {
+                message: "bad".to_owned(),
+            })
+        };
+        let rows = [
+            (&transport, first, true, Verdict::Retry),
+            (&transport, first, false, Verdict::Retry),
+            (&transport, alone, false, crashed()),
+            (&breach, first, true, Verdict::Retry),
+            (&breach, alone, false, crashed()),
+            (&instance, first, false, Verdict::Retry),
+            (&instance, alone, false, crashed()),
+            (&CallError::Cancelled, first, true, Verdict::Retry),
+            (&CallError::Deadline, first, true, Verdict::Fail(Error::Deadline)),
+            (&caller, first, true, Verdict::Retry),
+            (&caller, first, false, bad()),
+            (&caller, alone, false, bad()),
+        ];
+        for (error, attempt, shared, expected) in rows {
+            let got = verdict(
+                error,
+                Circumstances {
+                    model: "m",
+                    attempt,
+                    shared,
+                },
+            );
+            assert_eq!(got, expected, "{error} ({attempt:?}, shared: {shared})");
+        }
+    }
+
+    #[test]
+    fn what_a_plugin_says_of_its_model_stays_in_the_log() {
+        let error = CallError::Plugin(PluginError::model("can't read /home/somebody/weights"));
+        let circumstances = Circumstances {
+            model: "m",
+            attempt: Attempt::First,
+            shared: false,
+        };
+        let Verdict::Fail(Error::Model { message }) = verdict(&error, circumstances) else {
+            panic!("no verdict")
+        };
+        assert!(!message.contains('/'), "{message}");
     }
 }

@@ -69,7 +69,12 @@ const BYTES_PER_VALUE: usize = 4;
 impl Dispatcher {
     /// Batches run on `runtime`, whoever joins the queue.
     pub(crate) fn new(settings: QueueSettings, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Dispatcher> {
-        Arc::new(Dispatcher { settings, runtime, metrics, state: Mutex::default() })
+        Arc::new(Dispatcher {
+            settings,
+            runtime,
+            metrics,
+            state: Mutex::default(),
+        })
     }
 
     pub(super) fn settings(&self) -> &QueueSettings {
@@ -115,7 +120,10 @@ impl Dispatcher {
         for part in parts {
             match &state.closed {
                 Some(error) => part.job.fail(error.clone()),
-                None => state.waiting.push(Part { attempt: Attempt::Alone, ..part }),
+                None => state.waiting.push(Part {
+                    attempt: Attempt::Alone,
+                    ..part
+                }),
             }
         }
         self.pump(state);
@@ -125,7 +133,11 @@ impl Dispatcher {
     pub(crate) fn open(self: &Arc<Self>, lane: Arc<Lane>) {
         let mut state = self.state();
         state.closed = None;
-        state.lanes.push(Slot { lane, outstanding: 0, exclusive: false });
+        state.lanes.push(Slot {
+            lane,
+            outstanding: 0,
+            exclusive: false,
+        });
         self.pump(state);
     }
 
@@ -181,12 +193,22 @@ impl Dispatcher {
 
     /// The instance with the fewest calls under way, and a batch for it.
     fn next(self: &Arc<Self>, state: &mut State) -> Option<(Arc<Lane>, Batch)> {
-        let State { waiting, wait, lanes, timer, .. } = state;
+        let State {
+            waiting,
+            wait,
+            lanes,
+            timer,
+            ..
+        } = state;
         let slot = lanes
             .iter_mut()
             .filter(|slot| !slot.exclusive && slot.outstanding < slot.lane.depth())
             .min_by_key(|slot| slot.outstanding)?;
-        let demand = if slot.outstanding == 0 { Demand::Any } else { Demand::Full };
+        let demand = if slot.outstanding == 0 {
+            Demand::Any
+        } else {
+            Demand::Full
+        };
         match waiting.take(demand, &self.rule(&slot.lane, *wait), Instant::now()) {
             Taken::Batch(batch) => {
                 slot.outstanding += 1;
@@ -214,7 +236,11 @@ impl Dispatcher {
         let width = capabilities.embed.as_ref().map_or(1, |embed| embed.width as usize);
         // The reply is bounded by the same limit.
         let replies = max_bytes / (width * BYTES_PER_VALUE + job::ENVELOPE);
-        let listed = self.settings.max_batch.unwrap_or(usize::MAX).min(capabilities.max_batch as usize);
+        let listed = self
+            .settings
+            .max_batch
+            .unwrap_or(usize::MAX)
+            .min(capabilities.max_batch as usize);
         BatchRule {
             max_items: listed.min(replies).max(1),
             max_bytes,

@@ -67,9 +67,23 @@ impl Job {
         let (sender, answer) = oneshot::channel();
         let missing = inputs.len();
         let results = (0..missing).map(|_| None).collect();
-        let reply = Mutex::new(Reply::Open { results, missing, sender });
+        let reply = Mutex::new(Reply::Open {
+            results,
+            missing,
+            sender,
+        });
         let (gone, waiting) = (cancel.child_token(), Mutex::new(Some(waiting)));
-        (Arc::new(Job { inputs, deadline, queued: Instant::now(), gone, reply, waiting }), answer)
+        (
+            Arc::new(Job {
+                inputs,
+                deadline,
+                queued: Instant::now(),
+                gone,
+                reply,
+                waiting,
+            }),
+            answer,
+        )
     }
 
     /// When its time is over.
@@ -94,7 +108,11 @@ impl Job {
 
     /// A part of it is being sent. True if none has been before: it no longer counts as waiting.
     pub(super) fn begin(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .is_some()
     }
 
     /// Resolves when nobody waits for it any more.
@@ -119,14 +137,21 @@ impl Job {
         [(texts, Modality::Text), (images, Modality::Image)]
             .into_iter()
             .filter(|(items, _)| !items.is_empty())
-            .map(|(items, modality)| Part { job: Arc::clone(self), items, modality, attempt: Attempt::First })
+            .map(|(items, modality)| Part {
+                job: Arc::clone(self),
+                items,
+                modality,
+                attempt: Attempt::First,
+            })
             .collect()
     }
 
     /// Takes the results of some of its inputs, and answers the request if they were the last or one of them is bad.
     pub(super) fn complete(&self, items: &[usize], new: impl Iterator<Item = Result<Embedding, ItemError>>) {
         let mut reply = self.reply();
-        let Reply::Open { results, missing, .. } = &mut *reply else { return };
+        let Reply::Open { results, missing, .. } = &mut *reply else {
+            return;
+        };
         let mut bad = None;
         for (&index, result) in items.iter().zip(new) {
             match result {
@@ -169,7 +194,12 @@ impl Part {
     /// Cuts it in two: the first `count` items stay, the others are returned.
     pub(super) fn split_off(&mut self, count: usize) -> Part {
         let rest = self.items.split_off(count);
-        Part { job: Arc::clone(&self.job), items: rest, modality: self.modality, attempt: self.attempt }
+        Part {
+            job: Arc::clone(&self.job),
+            items: rest,
+            modality: self.modality,
+            attempt: self.attempt,
+        }
     }
 
     /// True if nobody waits for it any more.
@@ -205,7 +235,13 @@ const VARINT: usize = 5;
 pub(super) fn oversized(inputs: &[EmbedInput], limit: usize) -> Option<Error> {
     let index = inputs.iter().position(|input| encoded_bytes(input) > limit)?;
     let message = format!("the input is larger than the {limit} bytes that fit in one message to the model");
-    Some(Error::Item { index, error: ItemError { code: ItemErrorCode::InvalidInput, message } })
+    Some(Error::Item {
+        index,
+        error: ItemError {
+            code: ItemErrorCode::InvalidInput,
+            message,
+        },
+    })
 }
 
 /// Bytes that an input takes in a message, rounded up.

@@ -1,6 +1,6 @@
 //! One model's queue: requests wait as jobs, and leave in batches when an instance is free.
 //!
-//! A job is one request's inputs; its [`Ticket`] the request's own end. `waiting` is what waits and
+//! A job is one request's inputs; its ticket the request's own end. `waiting` is what waits and
 //! the rule by which it becomes a batch; [`Dispatcher`] knows the instances' lanes and
 //! pairs the two; `call` sends one batch and decides what an error means for its members.
 
@@ -13,4 +13,3 @@ mod waiting;
 
 pub(crate) use dispatcher::{Dispatcher, QueueSettings};
 pub(crate) use lane::{Lane, Trouble};
-pub(crate) use ticket::Ticket;

@@ -19,7 +19,11 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     pub(super) fn new(dispatcher: Arc<Dispatcher>, job: Arc<Job>, answer: Answer) -> Self {
-        Self { dispatcher, job, answer }
+        Self {
+            dispatcher,
+            job,
+            answer,
+        }
     }
 
     /// The answer, or the deadline, or the client's going away: whichever comes first.

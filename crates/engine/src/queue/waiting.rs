@@ -116,11 +116,6 @@ impl Waiting {
         alone.into_iter().chain(texts.parts).chain(images.parts).collect()
     }
 
-    /// Parts that wait.
-    pub(super) fn len(&self) -> usize {
-        self.alone.len() + self.texts.parts.len() + self.images.parts.len()
-    }
-
     fn oldest_first(&mut self) -> [&mut Line; 2] {
         let head = |line: &Line| line.parts.front().map(|part| part.job.queued());
         match (head(&self.texts), head(&self.images)) {
@@ -166,7 +161,9 @@ impl Line {
         if self.parts.iter().any(|part| part.is_over(now)) {
             self.retain(|part| !part.is_over(now));
         }
-        let Some(head) = self.parts.front() else { return Taken::Nothing };
+        let Some(head) = self.parts.front() else {
+            return Taken::Nothing;
+        };
         if !self.is_full(rule) {
             let due = head.job.queued() + rule.wait;
             if demand == Demand::Full {
@@ -176,7 +173,10 @@ impl Line {
                 return Taken::Later(due);
             }
         }
-        Taken::Batch(Batch { parts: self.gather(rule), alone: false })
+        Taken::Batch(Batch {
+            parts: self.gather(rule),
+            alone: false,
+        })
     }
 
     /// As many parts from the front as a batch holds; the last is cut where the batch is full.
@@ -213,4 +213,167 @@ impl Line {
 
 fn part_bytes(part: &Part) -> usize {
     part.items.iter().map(|&item| part.job.bytes(item)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use sensorium_contract::{EmbedInput, RgbImage};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::Metrics;
+
+    const RULE: BatchRule = BatchRule {
+        max_items: 4,
+        max_bytes: 1 << 20,
+        wait: Duration::ZERO,
+        shared: true,
+    };
+
+    fn job(texts: usize, images: usize) -> Arc<Job> {
+        let pixel = RgbImage::new(1, 1, vec![0; 3]).unwrap();
+        let texts = (0..texts).map(|n| EmbedInput::text(n.to_string(), true));
+        let images = (0..images).map(|_| EmbedInput::image(pixel.clone()));
+        let waiting = Metrics::new()
+            .unwrap()
+            .waiting("model", sensorium_contract::Task::Embed);
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        Job::new(
+            texts.chain(images).collect(),
+            deadline,
+            &CancellationToken::new(),
+            waiting,
+        )
+        .0
+    }
+
+    fn waiting(jobs: &[&Arc<Job>]) -> Waiting {
+        let mut waiting = Waiting::default();
+        for part in jobs.iter().flat_map(|job| job.parts()) {
+            waiting.push(part);
+        }
+        waiting
+    }
+
+    /// Takes batches until nothing is left, as the items of each part.
+    fn batches(waiting: &mut Waiting, rule: &BatchRule) -> Vec<Vec<Vec<usize>>> {
+        let mut batches = Vec::new();
+        while let Taken::Batch(batch) = waiting.take(Demand::Any, rule, Instant::now()) {
+            batches.push(batch.parts.into_iter().map(|part| part.items).collect());
+        }
+        batches
+    }
+
+    #[test]
+    fn parts_share_batches_in_order_and_are_cut_where_one_is_full() {
+        let rows: [(&[usize], usize, Vec<Vec<Vec<usize>>>); 4] = [
+            (&[1, 1, 1], 4, vec![vec![vec![0], vec![0], vec![0]]]),
+            (&[3, 3], 4, vec![vec![vec![0, 1, 2], vec![0]], vec![vec![1, 2]]]),
+            (&[6], 4, vec![vec![vec![0, 1, 2, 3]], vec![vec![4, 5]]]),
+            (
+                &[2, 2],
+                1,
+                vec![vec![vec![0]], vec![vec![1]], vec![vec![0]], vec![vec![1]]],
+            ),
+        ];
+        for (sizes, max_items, expected) in rows {
+            let jobs: Vec<_> = sizes.iter().map(|&size| job(size, 0)).collect();
+            let mut waiting = waiting(&jobs.iter().collect::<Vec<_>>());
+            assert_eq!(
+                batches(&mut waiting, &BatchRule { max_items, ..RULE }),
+                expected,
+                "{sizes:?} by {max_items}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_but_never_empty() {
+        let jobs = [job(3, 0)];
+        let bytes = jobs[0].bytes(0);
+        for (max_bytes, expected) in [(2 * bytes, vec![2, 1]), (1, vec![1, 1, 1])] {
+            let mut waiting = waiting(&[&jobs[0]]);
+            let sizes: Vec<usize> = batches(&mut waiting, &BatchRule { max_bytes, ..RULE })
+                .iter()
+                .map(|batch| batch[0].len())
+                .collect();
+            assert_eq!(sizes, expected, "{max_bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn texts_and_images_go_apart_the_oldest_first() {
+        let (images, mixed) = (job(0, 1), job(1, 1));
+        let mut waiting = waiting(&[&images, &mixed]);
+        let kinds: Vec<Modality> = std::iter::from_fn(|| match waiting.take(Demand::Any, &RULE, Instant::now()) {
+            Taken::Batch(batch) => Some(batch.parts[0].modality),
+            Taken::Later(_) | Taken::Nothing => None,
+        })
+        .collect();
+        assert_eq!(kinds, [Modality::Image, Modality::Text], "both images share a batch");
+    }
+
+    #[test]
+    fn a_busy_instance_is_given_full_batches_only() {
+        let (first, second) = (job(3, 0), job(1, 0));
+        let mut waiting = waiting(&[&first]);
+        assert!(matches!(
+            waiting.take(Demand::Full, &RULE, Instant::now()),
+            Taken::Nothing
+        ));
+        waiting.push(second.parts().remove(0));
+        assert!(matches!(
+            waiting.take(Demand::Full, &RULE, Instant::now()),
+            Taken::Batch(_)
+        ));
+    }
+
+    #[test]
+    fn a_batch_that_is_not_full_is_held_until_it_is_due() {
+        let job = job(1, 0);
+        let rule = BatchRule {
+            wait: Duration::from_secs(1),
+            ..RULE
+        };
+        let mut waiting = waiting(&[&job]);
+        let due = job.queued() + rule.wait;
+        match waiting.take(Demand::Any, &rule, job.queued()) {
+            Taken::Later(at) => assert_eq!(at, due),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(waiting.take(Demand::Any, &rule, due), Taken::Batch(_)));
+    }
+
+    #[test]
+    fn what_is_tried_again_goes_first_alone_and_only_to_an_idle_instance() {
+        let (fresh, failed) = (job(4, 0), job(1, 0));
+        let mut waiting = waiting(&[&fresh]);
+        let part = failed.parts().remove(0);
+        waiting.push(Part {
+            attempt: Attempt::Alone,
+            ..part
+        });
+        assert!(matches!(
+            waiting.take(Demand::Full, &RULE, Instant::now()),
+            Taken::Nothing
+        ));
+        match waiting.take(Demand::Any, &RULE, Instant::now()) {
+            Taken::Batch(batch) => assert!(batch.alone && batch.parts.len() == 1),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            waiting.take(Demand::Any, &RULE, Instant::now()),
+            Taken::Batch(Batch { alone: false, .. })
+        ));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_falls_out() {
+        let (gone, answered, late, kept) = (job(1, 0), job(1, 0), job(1, 0), job(1, 0));
+        gone.call_off();
+        answered.fail(crate::Error::Draining);
+        let mut waiting = waiting(&[&gone, &answered, &late, &kept]);
+        waiting.forget(&late);
+        assert_eq!(batches(&mut waiting, &RULE), [[[0]]]);
+    }
 }

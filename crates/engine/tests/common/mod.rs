@@ -52,8 +52,14 @@ impl House {
             drain_grace: Duration::from_secs(10),
         };
         let metrics = Metrics::new().unwrap();
-        let engine = Engine::start_with(config, Arc::clone(&metrics), supervision).await.unwrap();
-        House { engine, metrics, directory }
+        let engine = Engine::start_with(config, Arc::clone(&metrics), supervision)
+            .await
+            .unwrap();
+        House {
+            engine,
+            metrics,
+            directory,
+        }
     }
 
     /// Writes the registry. The file watch may see it at any time; `Engine::reload` makes sure.
@@ -62,11 +68,20 @@ impl House {
     }
 
     pub async fn embed(&self, model: &str, texts: &[&str]) -> Result<Vec<Embedding>, Error> {
-        embed(&self.engine, model, texts.iter().map(|text| EmbedInput::text(*text, true)).collect()).await
+        embed(
+            &self.engine,
+            model,
+            texts.iter().map(|text| EmbedInput::text(*text, true)).collect(),
+        )
+        .await
     }
 
     /// Many single texts at once; results in order.
-    pub async fn embed_each(&self, model: &str, texts: impl IntoIterator<Item = String>) -> Vec<Result<Vec<Embedding>, Error>> {
+    pub async fn embed_each(
+        &self,
+        model: &str,
+        texts: impl IntoIterator<Item = String>,
+    ) -> Vec<Result<Vec<Embedding>, Error>> {
         let model = model.to_owned();
         let tasks: Vec<_> = texts
             .into_iter()
@@ -109,7 +124,9 @@ impl House {
         let label = format!("model=\"{model}\"");
         let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
         let lines = text.lines().filter(of_name).filter(|line| line.contains(&label));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
     }
 
     /// Calls that this model's instances have answered.
@@ -153,7 +170,10 @@ pub fn image(side: u32, byte: u8) -> EmbedInput {
 }
 
 pub fn kill(pid: u32) {
-    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(killed.success());
 }
 
@@ -176,6 +196,9 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 fn stub() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let stub = test.ancestors().nth(2).unwrap().join("sensorium-stub");
-    assert!(stub.is_file(), "build it first: cargo build --release -p sensorium-stub");
+    assert!(
+        stub.is_file(),
+        "build it first: cargo build --release -p sensorium-stub"
+    );
     stub
 }
