@@ -1,13 +1,18 @@
 //! Attention of one head over one sequence, with the same register tile as the products.
 
+use std::ops::Range;
+
 use super::{
     buffer::{Arena, Carver},
     math::exp,
     packed::panel_size,
-    product::{TILE, Tile, multiply, tiles},
     rows::{Rows, RowsMut},
     simd::{Elem, Kernel, Simd, Task, VECTORS, columns},
+    tile::{NO_BIAS, Operands, Store, Tile, multiply, tiles},
 };
+
+/// Rows of the tallest register tile.
+const MOST_ROWS: usize = 14;
 
 /// One head of one sequence: `softmax(q·kᵀ · scale) · v`.
 pub(crate) struct Head<'a, 's, K: Kernel> {
@@ -106,49 +111,82 @@ impl<K: Kernel> Head<'_, '_, K> {
 
 impl<K: Kernel> Task for Head<'_, '_, K> {
     #[inline(always)]
-    fn run(self) {
-        let group = K::Elem::GROUP;
-        let wide = columns::<K>();
-        let stride = self.kv_len.next_multiple_of(wide);
-        let mut tile = Tile([0.0; TILE]);
-        let mut inverse = [0.0f32; 16];
+    fn run(mut self) {
+        let mut tile = Tile::new();
         // SAFETY: `compute`'s contract; panels, scores and weights were sized for `dim` and `kv_len`.
         unsafe {
             pack_keys::<K>(self.k, self.kv_len, self.dim, self.scratch.keys);
             pack_values::<K>(self.v, self.kv_len, self.dim, self.scratch.values);
             for rows in tiles::<K>(0..self.q_len) {
                 let most = self.seen(rows.end - 1);
-                let q = self.q.from(rows.start, 0);
-                for panel in 0..most.div_ceil(wide) {
-                    let keys = self.scratch.keys.as_ptr().add(panel * panel_size::<K>(self.dim));
-                    let to = self.scratch.scores.as_mut_ptr().add(panel * wide);
-                    multiply::<K>(rows.len(), q, keys, self.dim.div_ceil(group), to, stride);
-                }
-                for (index, row) in rows.clone().enumerate() {
-                    let scores = self.scratch.scores.as_mut_ptr().add(index * stride);
-                    let weights = self.scratch.weights.as_mut_ptr().add(index * stride);
-                    let scale = 1.0 / (self.dim as f32).sqrt();
-                    inverse[index] = softmax::<K>(scores, weights, self.seen(row), most, scale);
-                }
-                let weights = Rows::new(&*self.scratch.weights, stride);
-                for panel in 0..self.dim.div_ceil(wide) {
-                    let values = self.scratch.values.as_ptr().add(panel * panel_size::<K>(self.kv_len));
-                    multiply::<K>(
-                        rows.len(),
-                        weights,
-                        values,
-                        most.div_ceil(group),
-                        tile.0.as_mut_ptr(),
-                        wide,
-                    );
-                    let count = wide.min(self.dim - panel * wide);
-                    write_scaled::<K>(
-                        &tile,
-                        &inverse[..rows.len()],
-                        self.out.from(rows.start, panel * wide),
-                        count,
-                    );
-                }
+                self.scores(&rows, most);
+                let inverse = self.weights(&rows, most);
+                self.values(&rows, most, &inverse, &mut tile);
+            }
+        }
+    }
+}
+
+/// The steps for the queries of one tile; the last of them sees `most` keys.
+impl<K: Kernel> Head<'_, '_, K> {
+    /// Elements from one row of scores or weights to the next.
+    #[inline(always)]
+    fn stride(&self) -> usize {
+        self.kv_len.next_multiple_of(columns::<K>())
+    }
+
+    /// `q·kᵀ`.
+    #[inline(always)]
+    unsafe fn scores(&mut self, rows: &Range<usize>, most: usize) {
+        let scores = RowsMut::new(self.scratch.scores, self.stride());
+        for panel in 0..most.div_ceil(columns::<K>()) {
+            let keys = &self.scratch.keys[panel * panel_size::<K>(self.dim)..][..panel_size::<K>(self.dim)];
+            let operands = Operands {
+                a: self.q.from(rows.start, 0),
+                panel: keys.as_ptr(),
+                groups: self.dim.div_ceil(K::Elem::GROUP),
+                bias: NO_BIAS.as_ptr(),
+            };
+            // SAFETY: `compute`'s contract; a row of scores holds whole panels.
+            unsafe { multiply::<K, _>(rows.len(), operands, Store(scores.from(0, panel * columns::<K>()))) }
+        }
+    }
+
+    /// Scores to weights that still lack a factor, which is returned for each row.
+    #[inline(always)]
+    unsafe fn weights(&mut self, rows: &Range<usize>, most: usize) -> [f32; MOST_ROWS] {
+        let mut inverse = [0.0f32; MOST_ROWS];
+        let scale = 1.0 / (self.dim as f32).sqrt();
+        let stride = self.stride();
+        let seen: [usize; MOST_ROWS] = std::array::from_fn(|index| self.seen(rows.start + index));
+        let (scores, weights) = (
+            Rows::new(self.scratch.scores, stride),
+            RowsMut::new(self.scratch.weights, stride),
+        );
+        for index in 0..rows.len() {
+            // SAFETY: rows of scores and weights are whole panels, which are whole vectors.
+            inverse[index] = unsafe { softmax::<K>(scores.row(index), weights.row(index), seen[index], most, scale) };
+        }
+        inverse
+    }
+
+    /// `weights · v`, with the missing factors.
+    #[inline(always)]
+    unsafe fn values(&self, rows: &Range<usize>, most: usize, inverse: &[f32; MOST_ROWS], tile: &mut Tile) {
+        let size = panel_size::<K>(self.kv_len);
+        for panel in 0..self.dim.div_ceil(columns::<K>()) {
+            let operands = Operands {
+                a: Rows::new(&*self.scratch.weights, self.stride()),
+                panel: self.scratch.values[panel * size..][..size].as_ptr(),
+                groups: most.div_ceil(K::Elem::GROUP),
+                bias: NO_BIAS.as_ptr(),
+            };
+            let column = panel * columns::<K>();
+            let count = columns::<K>().min(self.dim - column);
+            // SAFETY: `compute`'s contract; weights are zero up to a whole group behind the last key seen.
+            unsafe {
+                multiply::<K, _>(rows.len(), operands, tile.to_write::<K>());
+                write_scaled::<K>(tile, &inverse[..rows.len()], self.out.from(rows.start, column), count);
             }
         }
     }
@@ -182,69 +220,70 @@ unsafe fn pack_keys<K: Kernel>(k: Rows<'_, K::Elem>, kv_len: usize, dim: usize, 
     }
 }
 
-/// Lays values out as panels: column = head, inner dimension = key.
+/// Lays values out as panels: column = head, inner dimension = key. Keys past the last are zeros.
 #[inline(always)]
 unsafe fn pack_values<K: Kernel>(v: Rows<'_, K::Elem>, kv_len: usize, dim: usize, to: &mut [K::Elem]) {
     let group = K::Elem::GROUP;
     let wide = columns::<K>();
     let size = panel_size::<K>(kv_len);
-    for (panel, to) in to.chunks_mut(size).enumerate().take(dim.div_ceil(wide)) {
+    for (panel, to) in to.chunks_exact_mut(size).enumerate().take(dim.div_ceil(wide)) {
         let count = wide.min(dim - panel * wide);
-        for (index, to) in to.chunks_mut(wide * group).enumerate() {
-            for place in 0..group {
-                let key = index * group + place;
-                if key < kv_len {
-                    // SAFETY: `compute`'s contract: the row holds `dim` columns.
-                    let row = unsafe { std::slice::from_raw_parts(v.row(key).add(panel * wide), count) };
-                    for (column, value) in row.iter().enumerate() {
-                        to[column * group + place] = *value;
-                    }
-                } else {
-                    to.iter_mut()
-                        .skip(place)
-                        .step_by(group)
-                        .for_each(|value| *value = K::Elem::ZERO);
-                }
+        for (index, to) in to.chunks_exact_mut(wide * group).enumerate() {
+            let to = &mut to[..count * group];
+            let key = index * group;
+            // SAFETY: `compute`'s contract: a row of keys that exist holds `dim` columns.
+            let row = |key: usize| unsafe { std::slice::from_raw_parts(v.row(key).add(panel * wide), count) };
+            if group == 1 {
+                to.copy_from_slice(row(key));
+            } else if key + 1 < kv_len {
+                interleave(row(key), row(key + 1), to);
+            } else {
+                interleave(row(key), &[K::Elem::ZERO; 32][..count], to);
             }
         }
+    }
+}
+
+/// `to = [a0, b0, a1, b1, …]`, a loop that compilers turn into shuffles.
+#[inline(always)]
+fn interleave<E: Elem>(a: &[E], b: &[E], to: &mut [E]) {
+    for ((to, a), b) in to.chunks_exact_mut(2).zip(a).zip(b) {
+        to[0] = *a;
+        to[1] = *b;
     }
 }
 
 /// `weights = exp((scores − max) · scale)` over the first `seen`, zeros up to `most` and a whole vector; returns the
 /// inverse of their sum.
 #[inline(always)]
-unsafe fn softmax<K: Kernel>(scores: *mut f32, weights: *mut K::Elem, seen: usize, most: usize, scale: f32) -> f32 {
+unsafe fn softmax<K: Kernel>(scores: *const f32, weights: *mut K::Elem, seen: usize, most: usize, scale: f32) -> f32 {
     let lanes = K::S::LANES;
-    let whole = seen / lanes * lanes;
-    // SAFETY: both rows have room for `most` rounded up to a panel, which is whole vectors.
+    let (whole, rest) = (seen / lanes * lanes, seen % lanes);
+    // SAFETY: both rows have room for `most` rounded up to a whole vector.
     unsafe {
         let mut largest = K::S::splat(f32::NEG_INFINITY);
         for at in (0..whole).step_by(lanes) {
             largest = K::S::max(largest, K::S::load(scores.add(at)));
         }
-        let mut max = K::S::largest(largest);
-        for at in whole..seen {
-            max = max.max(*scores.add(at));
+        if rest > 0 {
+            largest = K::S::max(largest, K::S::load_partial_or(scores.add(whole), rest, largest));
         }
-        for at in seen..seen.next_multiple_of(lanes) {
-            *scores.add(at) = f32::NEG_INFINITY;
-        }
-        let (max, scale) = (K::S::splat(max), K::S::splat(scale));
+        let (scale, max) = (K::S::splat(scale), K::S::splat(K::S::largest(largest)));
         let mut sum = K::S::splat(0.0);
-        for at in (0..seen).step_by(lanes) {
-            let count = lanes.min(seen - at);
-            let x = K::S::mul(K::S::sub(K::S::load(scores.add(at)), max), scale);
-            let mut y = exp::<K::S>(x);
-            if count < lanes {
-                // exp stops at 1e-38, not at zero: take the tail out.
-                let mut last = [0.0f32; 16];
-                K::S::store_partial(last.as_mut_ptr(), y, count);
-                y = K::S::load(last.as_ptr());
-            }
-            sum = K::S::add(sum, y);
-            K::narrow(weights.add(at), y);
+        for at in (0..whole).step_by(lanes) {
+            let x = exp::<K::S>(K::S::mul(K::S::sub(K::S::load(scores.add(at)), max), scale));
+            sum = K::S::add(sum, x);
+            K::narrow(weights.add(at), x);
         }
-        for at in (seen.next_multiple_of(lanes)..most.next_multiple_of(lanes)).step_by(lanes) {
+        let mut end = whole;
+        if rest > 0 {
+            let x = exp::<K::S>(K::S::mul(K::S::sub(K::S::load(scores.add(whole)), max), scale));
+            let x = K::S::keep(x, rest);
+            sum = K::S::add(sum, x);
+            K::narrow(weights.add(whole), x);
+            end += lanes;
+        }
+        for at in (end..most.next_multiple_of(lanes)).step_by(lanes) {
             K::narrow(weights.add(at), K::S::splat(0.0));
         }
         1.0 / K::S::sum(sum)
@@ -263,7 +302,7 @@ unsafe fn write_scaled<K: Kernel>(tile: &Tile, factors: &[f32], to: RowsMut<'_, 
             }
             // SAFETY: the tile holds the row; of the output only the first `count` columns are touched.
             unsafe {
-                let x = K::S::load(tile.0.as_ptr().add(row * columns::<K>() + v * lanes));
+                let x = tile.vector::<K>(row, v);
                 K::narrow_partial(to.row(row).add(v * lanes), K::S::mul(x, K::S::splat(*factor)), rest);
             }
         }

@@ -24,6 +24,7 @@ mod rows;
 mod simd;
 mod standalone;
 mod tier;
+mod tile;
 
 pub use activation::Activation;
 pub(crate) use encoder::{Layer, Stack, StackShape};

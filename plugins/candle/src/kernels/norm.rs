@@ -83,26 +83,52 @@ impl<K: Kernel> Normalise<'_, K> {
     #[inline(always)]
     unsafe fn write_row(&self, row: usize, shift: f32, scale: f32) {
         let lanes = K::S::LANES;
+        let whole = self.width / lanes * lanes;
         let x = self.x.row(row);
-        // SAFETY: `compute`'s contract; `count` keeps within the row.
+        // SAFETY: `compute`'s contract; the last vector keeps within the row.
         unsafe {
             let (shift, scale) = (K::S::splat(shift), K::S::splat(scale));
-            for at in (0..self.width).step_by(lanes) {
-                let count = lanes.min(self.width - at);
-                let mut y = K::S::load_partial(x.add(at), count);
+            for at in (0..whole).step_by(lanes) {
+                let mut y = K::S::load(x.add(at));
                 if let Some(norm) = self.norm {
-                    let weight = K::S::load_partial(norm.weight.as_ptr().add(at), count);
-                    let bias = K::S::load_partial(norm.bias.as_ptr().add(at), count);
-                    y = K::S::fma(K::S::mul(K::S::sub(y, shift), scale), weight, bias);
+                    let (weight, bias) = (norm.weight.as_ptr().add(at), norm.bias.as_ptr().add(at));
+                    y = K::S::fma(
+                        K::S::mul(K::S::sub(y, shift), scale),
+                        K::S::load(weight),
+                        K::S::load(bias),
+                    );
                 }
                 if let Some(wide) = self.wide {
-                    K::S::store_partial(wide.row(row).add(at), y, count);
+                    K::S::store(wide.row(row).add(at), y);
                 }
                 if let Some(narrow) = self.narrow {
-                    // Lanes past `count` are zero.
-                    let count = count.next_multiple_of(K::Elem::GROUP);
-                    K::narrow_partial(narrow.row(row).add(at), y, count);
+                    K::narrow(narrow.row(row).add(at), y);
                 }
+            }
+            if whole < self.width {
+                self.write_tail(row, whole, shift, scale);
+            }
+        }
+    }
+
+    /// The last values of a row, too few for a vector.
+    #[inline(always)]
+    unsafe fn write_tail(&self, row: usize, at: usize, shift: <K::S as Simd>::V, scale: <K::S as Simd>::V) {
+        let count = self.width - at;
+        // SAFETY: as in `write_row`.
+        unsafe {
+            let mut y = K::S::load_partial(self.x.row(row).add(at), count);
+            if let Some(norm) = self.norm {
+                let weight = K::S::load_partial(norm.weight.as_ptr().add(at), count);
+                let bias = K::S::load_partial(norm.bias.as_ptr().add(at), count);
+                y = K::S::fma(K::S::mul(K::S::sub(y, shift), scale), weight, bias);
+            }
+            if let Some(wide) = self.wide {
+                K::S::store_partial(wide.row(row).add(at), y, count);
+            }
+            if let Some(narrow) = self.narrow {
+                // Lanes past `count` are zero.
+                K::narrow_partial(narrow.row(row).add(at), y, count.next_multiple_of(K::Elem::GROUP));
             }
         }
     }
@@ -111,25 +137,36 @@ impl<K: Kernel> Normalise<'_, K> {
 /// The mean of a row and the inverse of its standard deviation, in two passes.
 #[inline(always)]
 unsafe fn moments<S: Simd>(x: *const f32, width: usize, eps: f32) -> (f32, f32) {
+    // SAFETY: the row holds `width` values.
+    unsafe {
+        let mean = sum_of::<S>(x, width, S::splat(0.0), |sum, x, _| S::add(sum, x)) / width as f32;
+        let squares = sum_of::<S>(x, width, S::splat(mean), |sum, x, shift| {
+            let centred = S::sub(x, shift);
+            S::fma(centred, centred, sum)
+        });
+        (mean, 1.0 / (squares / width as f32 + eps).sqrt())
+    }
+}
+
+/// Sums over a row in four independent chains. Lanes behind the end count as `neutral`, which `step` also receives.
+#[inline(always)]
+unsafe fn sum_of<S: Simd>(x: *const f32, width: usize, neutral: S::V, step: impl Fn(S::V, S::V, S::V) -> S::V) -> f32 {
     let lanes = S::LANES;
-    // SAFETY: the row holds `width` values; partial loads stay within it.
+    // SAFETY: the row holds `width` values; loads keep within it.
     unsafe {
         let mut sums = [S::splat(0.0); 4];
-        for (step, at) in (0..width).step_by(lanes).enumerate() {
-            sums[step % 4] = S::add(sums[step % 4], S::load_partial(x.add(at), lanes.min(width - at)));
+        let mut at = 0;
+        while at + 4 * lanes <= width {
+            for (chain, sum) in sums.iter_mut().enumerate() {
+                *sum = step(*sum, S::load(x.add(at + chain * lanes)), neutral);
+            }
+            at += 4 * lanes;
         }
-        let mean = S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]))) / width as f32;
-        let shift = S::splat(mean);
-        let mut squares = [S::splat(0.0); 4];
-        let whole = width / lanes * lanes;
-        for (step, at) in (0..whole).step_by(lanes).enumerate() {
-            let d = S::sub(S::load(x.add(at)), shift);
-            squares[step % 4] = S::fma(d, d, squares[step % 4]);
+        while at < width {
+            let count = lanes.min(width - at);
+            sums[0] = step(sums[0], S::load_partial_or(x.add(at), count, neutral), neutral);
+            at += lanes;
         }
-        let mut total = S::sum(S::add(S::add(squares[0], squares[1]), S::add(squares[2], squares[3])));
-        for at in whole..width {
-            total += (*x.add(at) - mean) * (*x.add(at) - mean);
-        }
-        (mean, 1.0 / (total / width as f32 + eps).sqrt())
+        S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])))
     }
 }

@@ -80,6 +80,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load(from: *const f32) -> Self::V;
     /// The first `count` lanes, `count <= LANES`; the others are zero.
     unsafe fn load_partial(from: *const f32, count: usize) -> Self::V;
+    /// The first `count` lanes, `count <= LANES`; the others from `other`.
+    unsafe fn load_partial_or(from: *const f32, count: usize, other: Self::V) -> Self::V;
+    /// The first `count` lanes of `v`, `count <= LANES`; the others are zero.
+    unsafe fn keep(v: Self::V, count: usize) -> Self::V;
+    /// Asks for a cache line that will be written soon; any address will do.
+    unsafe fn prefetch(at: *const f32);
     unsafe fn store(to: *mut f32, v: Self::V);
     /// Writes the first `count` lanes, `count <= LANES`.
     unsafe fn store_partial(to: *mut f32, v: Self::V, count: usize);

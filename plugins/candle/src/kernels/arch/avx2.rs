@@ -49,6 +49,30 @@ impl Simd for Lanes8 {
     }
 
     #[inline(always)]
+    unsafe fn load_partial_or(from: *const f32, count: usize, other: __m256) -> __m256 {
+        // SAFETY: see the trait; masked lanes are not touched.
+        unsafe {
+            _mm256_blendv_ps(
+                other,
+                Self::load_partial(from, count),
+                _mm256_castsi256_ps(first(count)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(v: __m256, count: usize) -> __m256 {
+        // SAFETY: see the trait.
+        unsafe { _mm256_and_ps(v, _mm256_castsi256_ps(first(count))) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        // SAFETY: see the trait; a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn store(to: *mut f32, v: __m256) {
         // SAFETY: see the trait.
         unsafe { _mm256_storeu_ps(to, v) }

@@ -48,6 +48,24 @@ impl Simd for Lanes16 {
     }
 
     #[inline(always)]
+    unsafe fn load_partial_or(from: *const f32, count: usize, other: __m512) -> __m512 {
+        // SAFETY: see the trait; masked lanes are not touched.
+        unsafe { _mm512_mask_loadu_ps(other, first(count), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(v: __m512, count: usize) -> __m512 {
+        // SAFETY: see the trait.
+        unsafe { _mm512_maskz_mov_ps(first(count), v) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        // SAFETY: see the trait; a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn store(to: *mut f32, v: __m512) {
         // SAFETY: see the trait.
         unsafe { _mm512_storeu_ps(to, v) }

@@ -52,6 +52,26 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_partial_or(from: *const f32, count: usize, other: Eight) -> Eight {
+        // SAFETY: see the trait; only the first `count` are read.
+        std::array::from_fn(|lane| {
+            if lane < count {
+                unsafe { *from.add(lane) }
+            } else {
+                other[lane]
+            }
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn keep(v: Eight, count: usize) -> Eight {
+        std::array::from_fn(|lane| if lane < count { v[lane] } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(_at: *const f32) {}
+
+    #[inline(always)]
     unsafe fn store(to: *mut f32, v: Eight) {
         // SAFETY: see the trait.
         unsafe { to.cast::<Eight>().write_unaligned(v) }
