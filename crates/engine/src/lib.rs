@@ -37,8 +37,9 @@ pub use owner::Owner;
 pub use registry::{Problem, Registry, RegistryError, TokenInput, Truncate, check_registry, registry_schema};
 pub use sensorium_contract::{
     Batching, Capabilities, EmbedCapabilities, EmbedInput, EmbedPayload, Embedding, Filter, ImageSpec, ItemError,
-    ItemErrorCode, Matryoshka, MessageLimits, Modality, ResizeMode, RgbImage, Scoring, ScoringRule, Task,
+    ItemErrorCode, Manifest, Matryoshka, MessageLimits, Modality, ResizeMode, RgbImage, Scoring, ScoringRule, Task,
 };
+pub use sensorium_contract::process::{describe as describe_plugin, find_plugin};
 pub use summary::{ModelState, ModelSummary, ReloadSummary};
 pub use supervision::Supervision;
 pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,89 @@
+//! What the server may be told, all of it validated and with working defaults.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Settings of the HTTP server. Every limit is a hard one: what exceeds it is refused.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Threads that serve connections; `None`: one a core.
+    pub workers: Option<usize>,
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// Open connections of one worker.
+    pub max_connections: usize,
+    /// Largest request body in bytes.
+    pub max_body: u64,
+    /// Bytes that all bodies under way may take together; reserved before they are read.
+    pub body_budget: u64,
+    /// What a body has to arrive within, before its own size earns it more time.
+    pub body_grace: Duration,
+    /// Bytes a second that a body must average once its grace is over.
+    pub body_rate: u64,
+    /// What the head of a request has to arrive within.
+    pub head_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// Deadline of a request that names none.
+    pub timeout: Duration,
+    /// Longest deadline that a request may ask for with `x-sensorium-timeout-ms`.
+    pub max_timeout: Duration,
+    /// How long requests under way may take to finish when the server stops.
+    pub drain_grace: Duration,
+    /// Limits on what one request may hold.
+    pub limits: Limits,
+}
+
+/// Limits on what one request may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Inputs of one request (OpenAI's limit is 2048 too).
+    pub inputs: usize,
+    /// Bytes of one text.
+    pub text_bytes: usize,
+    /// Labels of one classification.
+    pub labels: usize,
+    /// Prompt templates of one classification.
+    pub templates: usize,
+    /// Labels times templates.
+    pub prompts: usize,
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            workers: None,
+            backlog: 1024,
+            max_connections: 10_000,
+            max_body: 64 << 20,
+            body_budget: 512 << 20,
+            body_grace: Duration::from_secs(10),
+            body_rate: 64 << 10,
+            head_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(75),
+            timeout: Duration::from_secs(60),
+            max_timeout: Duration::from_secs(600),
+            drain_grace: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            inputs: 2048,
+            text_bytes: 1 << 20,
+            labels: 1000,
+            templates: 16,
+            prompts: 8192,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The HTTP face of Sensorium: the API that OpenAI's clients speak, with images wherever
+//! text may stand.
+//!
+//! A request's way through this crate, in the order in which it spends:
+//!
+//! ```text
+//! socket.rs    even replies to requests that aren't HTTP have our shape
+//! observe.rs   an id, a span, a clock, a line in the log, its share of the metrics
+//! body.rs      bytes reserved, then read, against the clock          408 413 415 429
+//! wire/        JSON or form -> what is asked, every field accounted for          400
+//! context.rs   one deadline, one cancellation, who asks
+//!              (the engine takes the model's slot here)                  404 429 503
+//! inputs.rs    images loaded, token ids decoded                                  400
+//!              (the engine embeds)                                   400 500 503 504
+//! routes/      vectors -> the reply
+//! ```
+//!
+//! [`Server::build`] binds; [`Server::run`] serves until its [`Stopper`] has drained it.
+//! `ApiError` is every way to fail, [`openapi_json`] the description of it all.
+#![forbid(unsafe_code)]
+
+mod app;
+mod body;
+mod config;
+mod context;
+mod error;
+mod headers;
+mod inputs;
+mod observe;
+mod openapi;
+mod routes;
+mod server;
+mod socket;
+mod state;
+mod tokens;
+mod vectors;
+mod wire;
+
+pub use config::{Config, Limits};
+pub use openapi::openapi_json;
+pub use server::{Server, Stopper};

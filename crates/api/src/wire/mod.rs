@@ -1,0 +1,13 @@
+//! What goes over the wire: JSON as OpenAI's clients and their relatives write and read
+//! it. Domain types live elsewhere; here they are only parsed into and printed from.
+
+pub(crate) mod classify;
+pub(crate) mod embeddings;
+pub(crate) mod error;
+pub(crate) mod fields;
+pub(crate) mod form;
+pub(crate) mod health;
+pub(crate) mod input;
+pub(crate) mod models;
+mod reader;
+pub(crate) mod schema;

@@ -1,0 +1,153 @@
+//! `GET /v1/models`: OpenAI's object with what this server knows beside.
+
+use sensorium_engine::{EmbedCapabilities, Modality, ModelState, ModelSummary, ScoringRule};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// All names under which models answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelList {
+    /// Always `list`.
+    #[schema(example = "list")]
+    pub(crate) object: &'static str,
+    /// Ids in the order of the registry, each followed by its aliases: both may be used as `model`.
+    pub(crate) data: Vec<ModelObject>,
+}
+
+/// A model, under its id or one of its aliases.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelObject {
+    /// What to send as `model`.
+    #[schema(example = "shapes-clip")]
+    pub(crate) id: String,
+    /// Always `model`.
+    #[schema(example = "model")]
+    pub(crate) object: &'static str,
+    /// When its entry was read, in seconds of Unix time.
+    #[schema(example = 1_780_000_000)]
+    pub(crate) created: u64,
+    /// Always `sensorium`.
+    #[schema(example = "sensorium")]
+    pub(crate) owned_by: &'static str,
+    /// The id of the model that an alias stands for; equal to `id` for the model itself.
+    #[schema(example = "shapes-clip")]
+    pub(crate) root: String,
+    /// Its other names.
+    pub(crate) aliases: Vec<String>,
+    /// The plugin that serves it.
+    #[schema(example = "candle")]
+    pub(crate) plugin: String,
+    /// `unloaded`, `loading`, `ready`, `failed` or `broken`.
+    #[schema(example = "ready")]
+    pub(crate) state: &'static str,
+    /// What it can do: `embed`, `classify`. Known once it has been loaded.
+    pub(crate) tasks: Vec<&'static str>,
+    /// What embedding with it gives. Known once it has been loaded.
+    pub(crate) embedding: Option<EmbeddingInfo>,
+}
+
+/// What embedding with a model gives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EmbeddingInfo {
+    /// Length of its vectors.
+    #[schema(example = 256)]
+    pub(crate) dimensions: u32,
+    /// Shorter lengths that `dimensions` may ask for: absent if none, empty if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shorter_dimensions: Option<Vec<u32>>,
+    /// What it reads: `text`, `image`.
+    pub(crate) modalities: Vec<ModalityKind>,
+    /// Longest text in tokens.
+    #[schema(example = 77)]
+    pub(crate) context_length: u32,
+    /// How `/v1/classify` scores: `softmax`, `sigmoid`, or `null` if it can't.
+    pub(crate) scoring: Option<&'static str>,
+}
+
+/// What a model reads.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Modality)]
+pub(crate) enum ModalityKind {
+    /// Text.
+    Text,
+    /// Images.
+    Image,
+}
+
+// === impl ModelObject ===
+
+impl ModelObject {
+    /// The model under one of its names.
+    pub(crate) fn named(name: &str, model: &ModelSummary) -> Self {
+        let embed = model
+            .capabilities
+            .as_ref()
+            .and_then(|capabilities| capabilities.embed.as_ref());
+        let mut tasks = Vec::new();
+        if let Some(embed) = embed {
+            tasks.push("embed");
+            if embed.scoring.is_some() {
+                tasks.push("classify");
+            }
+        }
+        Self {
+            id: name.to_owned(),
+            object: "model",
+            created: model.created,
+            owned_by: "sensorium",
+            root: model.id.clone(),
+            aliases: model.aliases.clone(),
+            plugin: model.plugin.clone(),
+            state: state_name(&model.state),
+            tasks,
+            embedding: embed.map(EmbeddingInfo::from),
+        }
+    }
+}
+
+// === impl EmbeddingInfo ===
+
+impl From<&EmbedCapabilities> for EmbeddingInfo {
+    fn from(embed: &EmbedCapabilities) -> Self {
+        Self {
+            dimensions: embed.width,
+            shorter_dimensions: embed
+                .matryoshka
+                .as_ref()
+                .map(|matryoshka| matryoshka.dimensions.clone()),
+            modalities: embed
+                .modalities
+                .iter()
+                .map(|modality| ModalityKind::from(*modality))
+                .collect(),
+            context_length: embed.context_length,
+            scoring: embed.scoring.map(|scoring| match scoring.rule {
+                ScoringRule::Softmax => "softmax",
+                ScoringRule::Sigmoid => "sigmoid",
+            }),
+        }
+    }
+}
+
+// === impl ModalityKind ===
+
+impl From<Modality> for ModalityKind {
+    fn from(modality: Modality) -> Self {
+        match modality {
+            Modality::Text => Self::Text,
+            Modality::Image => Self::Image,
+        }
+    }
+}
+
+/// The state in one word. Why a model failed goes to the log, not to clients.
+pub(crate) fn state_name(state: &ModelState) -> &'static str {
+    match state {
+        ModelState::Unloaded => "unloaded",
+        ModelState::Loading => "loading",
+        ModelState::Ready => "ready",
+        ModelState::Failed { .. } => "failed",
+        ModelState::Broken { .. } => "broken",
+    }
+}

@@ -1,0 +1,213 @@
+//! A real server over the real engine and the stub plugin, on a free port, and a client that
+//! sends exactly the bytes that a test writes.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sensorium_api::{Config, Server, Stopper};
+use sensorium_engine::{Engine, EngineConfig, MessageLimits, Metrics};
+use sensorium_media::{Media, MediaConfig};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Longer than anything takes, even on a busy machine; only failing tests wait for so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Models that between them have every capability that the API looks at.
+pub const MODELS: &str = r#"
+[[model]]
+id      = "stub"
+aliases = ["text-embedding-3-small"]
+plugin  = "stub"
+load    = "eager"
+options = { width = 16, matryoshka = [4, 8], context_length = 8 }
+
+[[model]]
+id      = "org/any-width"
+plugin  = "stub"
+load    = "eager"
+truncate = "error"
+token_input = "native"
+options = { width = 16, context_length = 8, scoring = "sigmoid" }
+
+[[model]]
+id      = "text-only"
+plugin  = "stub"
+load    = "eager"
+token_input = "reject"
+options = { width = 16, modalities = ["text"], allow_misbehaviour = true }
+
+[[model]]
+id      = "slow"
+plugin  = "stub"
+queue   = 1
+options = { latency = "300ms" }
+"#;
+
+/// A 2×2 PNG, red, green, blue and white.
+pub const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR42mP4z8DAAMIM/4EAAB/uBfvxq7p3AAAAAElFTkSuQmCC";
+
+/// A running server.
+pub struct House {
+    pub address: SocketAddr,
+    pub engine: Engine,
+    pub stopper: Stopper,
+    pub serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    _directory: TempDir,
+}
+
+/// A reply as it came.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+// === impl House ===
+
+impl House {
+    /// A server of [`MODELS`] with a small configuration.
+    pub async fn new() -> House {
+        Self::with(|_| {}).await
+    }
+
+    /// A server whose configuration is changed first.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> House {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = directory.path().join("models.toml");
+        std::fs::write(&registry, MODELS).unwrap();
+        let engine_config = EngineConfig {
+            registry,
+            plugin_path: Vec::new(),
+            cache_bytes: 0,
+            message_limits: MessageLimits::default(),
+            drain_grace: Duration::from_secs(5),
+        };
+        let engine = Engine::start(engine_config, Metrics::new().unwrap()).await.unwrap();
+        let mut config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            workers: Some(2),
+            ..Config::default()
+        };
+        change(&mut config);
+        let server = Server::build(config, engine.clone(), Media::new(MediaConfig::default()).unwrap()).unwrap();
+        let (address, stopper) = (server.address(), server.stopper());
+        let serving = tokio::spawn(server.run());
+        let house = House {
+            address,
+            engine,
+            stopper,
+            serving,
+            _directory: directory,
+        };
+        let begin = Instant::now();
+        while house.get("/readyz").await.status != 200 {
+            assert!(begin.elapsed() < PATIENCE, "the server did not become ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        house
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+            .await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.post_with(path, "content-type: application/json\r\n", body.to_string().as_bytes())
+            .await
+    }
+
+    /// `headers` are whole lines.
+    pub async fn post_with(&self, path: &str, headers: &str, body: &[u8]) -> Reply {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(body).await;
+        read(stream).await
+    }
+
+    /// Sends bytes, then reads one reply.
+    pub async fn send(&self, bytes: &str) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        read(stream).await
+    }
+
+    /// Stops everything; plugins too.
+    pub async fn close(self) {
+        self.stopper.stop().await;
+        self.engine.shutdown().await;
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// `error.<key>` as text; `null` is empty.
+    pub fn error(&self, key: &str) -> String {
+        self.json()["error"][key].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Reads until the reply is whole, or the connection ends.
+pub async fn read(mut stream: TcpStream) -> Reply {
+    let mut bytes = Vec::new();
+    let reading = async {
+        loop {
+            let mut chunk = [0; 16 << 10];
+            match stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            }
+            if parse(&bytes).is_some_and(|(reply, length)| length.is_some_and(|length| reply.body.len() >= length)) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("a reply in time");
+    let Some((reply, _)) = parse(&bytes) else {
+        panic!("no reply: {:?}", String::from_utf8_lossy(&bytes))
+    };
+    reply
+}
+
+fn parse(bytes: &[u8]) -> Option<(Reply, Option<usize>)> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let reply = Reply {
+        status,
+        headers,
+        body: bytes[end + 4..].to_vec(),
+    };
+    let length = reply.header("content-length").and_then(|length| length.parse().ok());
+    Some((reply, length))
+}
