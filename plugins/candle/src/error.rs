@@ -37,12 +37,18 @@ pub(crate) enum LoadError {
 impl LoadError {
     /// `file` is relative to the model's directory.
     pub(crate) fn file(file: impl Into<String>, problem: impl std::fmt::Display) -> Self {
-        Self::File { file: file.into(), problem: problem.to_string() }
+        Self::File {
+            file: file.into(),
+            problem: problem.to_string(),
+        }
     }
 
     /// `problem` continues the sentence that the tensor's name begins.
     pub(crate) fn tensor(name: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Tensor { name: name.into(), problem: problem.into() }
+        Self::Tensor {
+            name: name.into(),
+            problem: problem.into(),
+        }
     }
 }
 

@@ -76,10 +76,14 @@ impl Options {
             .map_err(|error| LoadError::Request(format!("options: {error}")))?;
         let max_batch = raw.max_batch.unwrap_or(DEFAULT_MAX_BATCH);
         if !(1..=4096).contains(&max_batch) {
-            return Err(LoadError::Request(format!("options: max_batch is {max_batch}; use 1 to 4096")));
+            return Err(LoadError::Request(format!(
+                "options: max_batch is {max_batch}; use 1 to 4096"
+            )));
         }
         if let Some(length @ 0..3) = raw.max_length {
-            return Err(LoadError::Request(format!("options: max_length is {length}; use at least 3")));
+            return Err(LoadError::Request(format!(
+                "options: max_length is {length}; use at least 3"
+            )));
         }
         Ok(Self {
             max_batch,
@@ -104,7 +108,9 @@ impl MatryoshkaOption {
             Self::Any(true) => Ok(Some(Matryoshka { dimensions: Vec::new() })),
             Self::Dimensions(dimensions) => {
                 if let Some(bad) = dimensions.iter().find(|dimension| !(1..=width).contains(*dimension)) {
-                    return Err(format!("matryoshka lists {bad}; the model's vectors have {width} numbers"));
+                    return Err(format!(
+                        "matryoshka lists {bad}; the model's vectors have {width} numbers"
+                    ));
                 }
                 let mut dimensions = dimensions.clone();
                 dimensions.sort_unstable();
@@ -141,8 +147,16 @@ mod tests {
     #[test]
     fn matryoshka_lengths_fit_the_width() {
         let list = |dimensions: &[u32]| MatryoshkaOption::Dimensions(dimensions.to_vec());
-        assert_eq!(list(&[64, 32, 64]).resolve(64), Ok(Some(Matryoshka { dimensions: vec![32, 64] })));
-        assert_eq!(MatryoshkaOption::Any(true).resolve(64), Ok(Some(Matryoshka { dimensions: vec![] })));
+        assert_eq!(
+            list(&[64, 32, 64]).resolve(64),
+            Ok(Some(Matryoshka {
+                dimensions: vec![32, 64]
+            }))
+        );
+        assert_eq!(
+            MatryoshkaOption::Any(true).resolve(64),
+            Ok(Some(Matryoshka { dimensions: vec![] }))
+        );
         assert_eq!(MatryoshkaOption::Any(false).resolve(64), Ok(None));
         assert!(list(&[65]).resolve(64).is_err());
         assert!(list(&[0]).resolve(64).is_err());

@@ -42,8 +42,14 @@ impl Placement {
                 return Err(LoadError::Request(message));
             }
         };
-        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
-        Ok(Self { compute: Compute::new(device, dtype, threads)?, device: name, dtype: dtype.as_str() })
+        let threads = threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+            .max(1);
+        Ok(Self {
+            compute: Compute::new(device, dtype, threads)?,
+            device: name,
+            dtype: dtype.as_str(),
+        })
     }
 }
 
@@ -57,13 +63,17 @@ fn resolve_device(device: &str) -> Result<(String, Device), LoadError> {
         ("cpu", Some(0)) => Ok(("cpu".to_owned(), Device::Cpu)),
         ("cuda", Some(index)) if cfg!(feature = "cuda") => match Device::new_cuda(index) {
             Ok(device) => Ok((format!("cuda:{index}"), device)),
-            Err(error) => Err(LoadError::Request(format!("device cuda:{index} can't be used: {error}"))),
+            Err(error) => Err(LoadError::Request(format!(
+                "device cuda:{index} can't be used: {error}"
+            ))),
         },
         ("cuda", Some(_)) => Err(LoadError::Request(format!(
             "device `{device}` needs a plugin built with the feature cuda (cargo build -p sensorium-candle --features \
              cuda); use cpu or auto"
         ))),
-        _ => Err(LoadError::Request(format!("device `{device}` is not known; use auto, cpu or cuda:0"))),
+        _ => Err(LoadError::Request(format!(
+            "device `{device}` is not known; use auto, cpu or cuda:0"
+        ))),
     }
 }
 
@@ -82,15 +92,22 @@ mod tests {
     fn names_resolve_or_say_what_to_use() {
         let cpu = Placement::resolve("cpu", "auto", Some(1)).expect("a CPU is always there");
         assert_eq!((cpu.device.as_str(), cpu.dtype, cpu.compute.threads), ("cpu", "f32", 1));
-        assert_eq!(Placement::resolve("cpu", "bf16", None).expect("bf16 is a dtype").dtype, "bf16");
-        for (device, dtype, part) in
-            [("tpu", "auto", "use auto, cpu or cuda:0"), ("cpu", "int8", "use auto, f32"), ("cuda:x", "auto", "not known")]
-        {
+        assert_eq!(
+            Placement::resolve("cpu", "bf16", None).expect("bf16 is a dtype").dtype,
+            "bf16"
+        );
+        for (device, dtype, part) in [
+            ("tpu", "auto", "use auto, cpu or cuda:0"),
+            ("cpu", "int8", "use auto, f32"),
+            ("cuda:x", "auto", "not known"),
+        ] {
             let message = Placement::resolve(device, dtype, None).expect_err(device).to_string();
             assert!(message.contains(part), "{message}");
         }
         if !cfg!(feature = "cuda") {
-            let message = Placement::resolve("cuda:0", "auto", None).expect_err("no GPU code").to_string();
+            let message = Placement::resolve("cuda:0", "auto", None)
+                .expect_err("no GPU code")
+                .to_string();
             assert!(message.contains("feature cuda"), "{message}");
         }
     }

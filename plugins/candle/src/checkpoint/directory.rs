@@ -35,11 +35,18 @@ impl ModelDir {
     /// # Errors
     /// If there is no such directory.
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
-        let root = path.canonicalize().map_err(|error| LoadError::file(path.display().to_string(), error))?;
+        let root = path
+            .canonicalize()
+            .map_err(|error| LoadError::file(path.display().to_string(), error))?;
         if !root.is_dir() {
             return Err(LoadError::file(path.display().to_string(), "is not a directory"));
         }
-        Ok(Self { blobs: hub_blobs(&root), root, base: PathBuf::new(), revision: Rc::default() })
+        Ok(Self {
+            blobs: hub_blobs(&root),
+            root,
+            base: PathBuf::new(),
+            revision: Rc::default(),
+        })
     }
 
     /// The directory `relative` within this one; the same one if `relative` is empty.
@@ -48,7 +55,10 @@ impl ModelDir {
     /// If the path leads outside.
     pub(crate) fn sub(&self, relative: &str) -> Result<Self, LoadError> {
         check_relative(relative)?;
-        Ok(Self { base: self.base.join(relative), ..self.clone() })
+        Ok(Self {
+            base: self.base.join(relative),
+            ..self.clone()
+        })
     }
 
     /// The file's canonical path, or `None` if there is no such file.
@@ -63,8 +73,8 @@ impl ModelDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LoadError::file(self.label(relative), error)),
         };
-        let inside = canonical.starts_with(&self.root)
-            || self.blobs.as_ref().is_some_and(|blobs| canonical.starts_with(blobs));
+        let inside =
+            canonical.starts_with(&self.root) || self.blobs.as_ref().is_some_and(|blobs| canonical.starts_with(blobs));
         if !inside {
             return Err(LoadError::file(
                 self.label(relative),
@@ -79,13 +89,18 @@ impl ModelDir {
     /// # Errors
     /// If it can't be read, lies outside, or is larger than 256 MiB.
     pub(crate) fn read(&self, relative: &str) -> Result<Option<Vec<u8>>, LoadError> {
-        let Some(path) = self.find(relative)? else { return Ok(None) };
+        let Some(path) = self.find(relative)? else {
+            return Ok(None);
+        };
         let fail = |error: std::io::Error| LoadError::file(self.label(relative), error);
         let file = fs::File::open(path).map_err(fail)?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(LoadError::file(self.label(relative), format!("is larger than {MAX_FILE_BYTES} bytes")));
+            return Err(LoadError::file(
+                self.label(relative),
+                format!("is larger than {MAX_FILE_BYTES} bytes"),
+            ));
         }
         self.mark(&self.label(relative), &bytes);
         Ok(Some(bytes))
@@ -97,7 +112,9 @@ impl ModelDir {
     /// # Errors
     /// As [`ModelDir::read`], and if it isn't JSON of this type.
     pub(crate) fn json<T: DeserializeOwned>(&self, relative: &str) -> Result<Option<T>, LoadError> {
-        let Some(bytes) = self.read(relative)? else { return Ok(None) };
+        let Some(bytes) = self.read(relative)? else {
+            return Ok(None);
+        };
         let fail = |error: serde_json::Error| LoadError::file(self.label(relative), error);
         let value = serde_json::from_slice(&bytes).map_err(fail)?;
         serde_json::from_value(without_nulls(value)).map(Some).map_err(fail)
@@ -108,7 +125,8 @@ impl ModelDir {
     /// # Errors
     /// As [`ModelDir::json`], and if there is no such file.
     pub(crate) fn require_json<T: DeserializeOwned>(&self, relative: &str) -> Result<T, LoadError> {
-        self.json(relative)?.ok_or_else(|| LoadError::file(self.label(relative), "is missing"))
+        self.json(relative)?
+            .ok_or_else(|| LoadError::file(self.label(relative), "is missing"))
     }
 
     /// How messages name a file of this directory.
@@ -133,13 +151,17 @@ impl ModelDir {
 
 /// `…/models--org--name/blobs` if `root` is `…/models--org--name/snapshots/<commit>`.
 fn hub_blobs(root: &Path) -> Option<PathBuf> {
-    let snapshots = root.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "snapshots"))?;
+    let snapshots = root
+        .parent()
+        .filter(|parent| parent.file_name().is_some_and(|name| name == "snapshots"))?;
     snapshots.parent()?.join("blobs").canonicalize().ok()
 }
 
 /// Refuses absolute paths and `..`.
 fn check_relative(relative: &str) -> Result<(), LoadError> {
-    let plain = Path::new(relative).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let plain = Path::new(relative)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     match plain {
         true => Ok(()),
         false => Err(LoadError::file(relative, "leads outside the model's directory")),

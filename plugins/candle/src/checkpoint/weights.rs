@@ -14,12 +14,12 @@ use safetensors::{Dtype, SafeTensors};
 use sensorium_contract::LoadProgress;
 use serde::Deserialize;
 
+use super::LayerNames;
 use super::ModelDir;
 use crate::{
     error::LoadError,
     nn::{LayerWeights, LinearWeights, NormWeights},
 };
-use super::LayerNames;
 
 /// The tensors of one checkpoint.
 pub(crate) struct Weights<'a> {
@@ -60,7 +60,14 @@ impl<'a> Weights<'a> {
             files.push(map);
         }
         let total = index.values().map(|entry| entry.bytes.len() as u64).sum();
-        Ok(Self { files, index, progress, done: Cell::new(0), parameters: Cell::new(0), total })
+        Ok(Self {
+            files,
+            index,
+            progress,
+            done: Cell::new(0),
+            parameters: Cell::new(0),
+            total,
+        })
     }
 
     /// Numbers read so far; each takes as many bytes in memory as the computing dtype has.
@@ -92,7 +99,10 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// If it is missing, has another shape, or isn't f32, f16 or bf16.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
-        let entry = self.index.get(name).ok_or_else(|| LoadError::tensor(name, "is missing"))?;
+        let entry = self
+            .index
+            .get(name)
+            .ok_or_else(|| LoadError::tensor(name, "is missing"))?;
         if entry.shape != shape {
             let message = format!("has shape {:?}; config.json makes it {shape:?}", entry.shape);
             return Err(LoadError::tensor(name, message));
@@ -108,7 +118,10 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As [`Weights::tensor`].
     pub(crate) fn scalar(&self, name: &str) -> Result<f32, LoadError> {
-        let entry = self.index.get(name).ok_or_else(|| LoadError::tensor(name, "is missing"))?;
+        let entry = self
+            .index
+            .get(name)
+            .ok_or_else(|| LoadError::tensor(name, "is missing"))?;
         match self.values(name, entry)?.as_slice() {
             [value] if value.is_finite() => Ok(*value),
             _ => Err(LoadError::tensor(name, "must be one finite number")),
@@ -121,7 +134,10 @@ impl<'a> Weights<'a> {
     /// As [`Weights::tensor`].
     pub(crate) fn linear(&self, name: &str, out: usize, input: usize) -> Result<LinearWeights, LoadError> {
         let weight = self.tensor(&format!("{name}.weight"), &[out, input])?;
-        Ok(LinearWeights { weight, bias: Some(self.tensor(&format!("{name}.bias"), &[out])?) })
+        Ok(LinearWeights {
+            weight,
+            bias: Some(self.tensor(&format!("{name}.bias"), &[out])?),
+        })
     }
 
     /// `{name}.weight` and `{name}.bias`, or `gamma` and `beta` as TensorFlow called them.
@@ -168,10 +184,16 @@ impl<'a> Weights<'a> {
         let data = &self.files[entry.file][entry.bytes.clone()];
         let pairs = || data.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
         match entry.dtype {
-            Dtype::F32 => Ok(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            Dtype::F32 => Ok(data
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect()),
             Dtype::F16 => Ok(pairs().map(|pair| f16::from_le_bytes(pair).to_f32()).collect()),
             Dtype::BF16 => Ok(pairs().map(|pair| bf16::from_le_bytes(pair).to_f32()).collect()),
-            other => Err(LoadError::tensor(name, format!("is {other:?}; f32, f16 and bf16 can be read"))),
+            other => Err(LoadError::tensor(
+                name,
+                format!("is {other:?}; f32, f16 and bf16 can be read"),
+            )),
         }
     }
 
@@ -181,7 +203,11 @@ impl<'a> Weights<'a> {
         self.done.set(after);
         let hundredth = (self.total / 100).max(1);
         if before / hundredth != after / hundredth {
-            (self.progress)(LoadProgress { stage: "weights".to_owned(), done: after, total: self.total });
+            (self.progress)(LoadProgress {
+                stage: "weights".to_owned(),
+                done: after,
+                total: self.total,
+            });
         }
     }
 }
@@ -195,7 +221,12 @@ fn shard_names(dir: &ModelDir) -> Result<BTreeSet<String>, LoadError> {
     if let Some(index) = dir.json::<ShardIndex>(INDEX)? {
         return Ok(index.weight_map.into_values().collect());
     }
-    for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "open_clip_pytorch_model.bin"] {
+    for pickle in [
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+        "model.ckpt",
+        "open_clip_pytorch_model.bin",
+    ] {
         if dir.find(pickle)?.is_some() {
             return Err(LoadError::file(
                 dir.label(pickle),
@@ -208,7 +239,9 @@ fn shard_names(dir: &ModelDir) -> Result<BTreeSet<String>, LoadError> {
 }
 
 fn map_file(dir: &ModelDir, name: &str) -> Result<Mmap, LoadError> {
-    let path = dir.find(name)?.ok_or_else(|| LoadError::file(dir.label(name), "is missing"))?;
+    let path = dir
+        .find(name)?
+        .ok_or_else(|| LoadError::file(dir.label(name), "is missing"))?;
     let file = File::open(path).map_err(|error| LoadError::file(dir.label(name), error))?;
     // SAFETY: the map is only read, as plain bytes. Another process that truncates the file meanwhile ends this one
     // with SIGBUS, which costs this instance alone; bytes that change meanwhile are valid bytes still.
@@ -258,7 +291,10 @@ mod tests {
             ("F16", f16::from_f32(1.5).to_le_bytes().to_vec()),
             ("BF16", bf16::from_f32(1.5).to_le_bytes().to_vec()),
         ] {
-            let header = format!(r#"{{"a":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{}]}}}}"#, data.len());
+            let header = format!(
+                r#"{{"a":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{}]}}}}"#,
+                data.len()
+            );
             assert_eq!(open(&file(&header, &data)).expect(dtype), 1.5);
         }
     }
@@ -273,10 +309,19 @@ mod tests {
             (u64::MAX.to_le_bytes().to_vec(), "not a valid safetensors"),
             (file("{", &[0; 4]), "not a valid safetensors"),
             (file(&entry("[0,400]", "[100]"), &[0; 4]), "not a valid safetensors"),
-            (file(&entry("[0,4]", "[4611686018427387904,8]"), &[0; 4]), "not a valid safetensors"),
+            (
+                file(&entry("[0,4]", "[4611686018427387904,8]"), &[0; 4]),
+                "not a valid safetensors",
+            ),
             (file(&entry("[4,0]", "[1]"), &[0; 4]), "not a valid safetensors"),
-            (file(&entry("[0,8]", "[2]"), &[0; 8]), "tensor `a` has shape [2]; config.json makes it [1]"),
-            (file(r#"{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]), "is I32"),
+            (
+                file(&entry("[0,8]", "[2]"), &[0; 8]),
+                "tensor `a` has shape [2]; config.json makes it [1]",
+            ),
+            (
+                file(r#"{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]),
+                "is I32",
+            ),
             (file("{}", &[]), "tensor `a` is missing"),
         ];
         for (content, part) in cases {

@@ -73,7 +73,9 @@ impl BertConfig {
         }
         if raw.position_embedding_type != "absolute" {
             let kind = raw.position_embedding_type;
-            return Err(format!("position_embedding_type is `{kind}`; only `absolute` is supported"));
+            return Err(format!(
+                "position_embedding_type is `{kind}`; only `absolute` is supported"
+            ));
         }
         if raw.is_decoder {
             return Err("is_decoder is true; only encoders are supported".to_owned());
@@ -94,7 +96,11 @@ impl BertConfig {
         Ok(Self {
             tower: TextTower {
                 vocabulary: within("vocab_size", raw.vocab_size, TABLE_ROWS)?,
-                positions: within("max_position_embeddings", raw.max_position_embeddings, first_position + 3..=1 << 24)?,
+                positions: within(
+                    "max_position_embeddings",
+                    raw.max_position_embeddings,
+                    first_position + 3..=1 << 24,
+                )?,
                 layers,
                 encoder,
             },

@@ -108,14 +108,22 @@ impl ClipConfig {
     pub(super) fn text_only(value: &Value) -> Result<Self, String> {
         let raw: RawText = parse(value)?;
         let width = within("projection_dim", raw.projection_dim, 1..=1 << 16)?;
-        Ok(Self { text: Some(raw.check()?), vision: None, width })
+        Ok(Self {
+            text: Some(raw.check()?),
+            vision: None,
+            width,
+        })
     }
 
     /// A `CLIPVisionModelWithProjection`.
     pub(super) fn vision_only(value: &Value) -> Result<Self, String> {
         let raw: RawVision = parse(value)?;
         let width = within("projection_dim", raw.projection_dim, 1..=1 << 16)?;
-        Ok(Self { text: None, vision: Some(raw.check()?), width })
+        Ok(Self {
+            text: None,
+            vision: Some(raw.check()?),
+            width,
+        })
     }
 }
 
@@ -172,7 +180,11 @@ impl RawText {
                 layers,
                 encoder,
             },
-            end: if end == 2 { EndOfText::HighestId } else { EndOfText::First(end) },
+            end: if end == 2 {
+                EndOfText::HighestId
+            } else {
+                EndOfText::First(end)
+            },
         })
     }
 }
@@ -206,6 +218,11 @@ impl RawVision {
             hidden_act: &self.hidden_act,
             layer_norm_eps: self.layer_norm_eps,
         };
-        VisionTower::new(&self.image_size, &self.patch_size, self.num_channels, raw.check(NormPlacement::Pre)?)
+        VisionTower::new(
+            &self.image_size,
+            &self.patch_size,
+            self.num_channels,
+            raw.check(NormPlacement::Pre)?,
+        )
     }
 }

@@ -63,8 +63,14 @@ impl SiglipConfig {
     /// A `SiglipModel`.
     pub(super) fn parse(value: &Value) -> Result<Self, String> {
         let raw: RawSiglip = parse(value)?;
-        let text = raw.text_config.check().map_err(|error| format!("text_config: {error}"))?;
-        let vision = raw.vision_config.check().map_err(|error| format!("vision_config: {error}"))?;
+        let text = raw
+            .text_config
+            .check()
+            .map_err(|error| format!("text_config: {error}"))?;
+        let vision = raw
+            .vision_config
+            .check()
+            .map_err(|error| format!("vision_config: {error}"))?;
         let projection = raw.text_config.projection_size.unwrap_or(text.encoder.hidden);
         if projection != vision.encoder.hidden {
             return Err(format!(
@@ -72,7 +78,11 @@ impl SiglipConfig {
                 vision.encoder.hidden
             ));
         }
-        Ok(Self { text, vision, pad_id: raw.text_config.pad_token_id })
+        Ok(Self {
+            text,
+            vision,
+            pad_id: raw.text_config.pad_token_id,
+        })
     }
 
     /// Length of the vectors.
@@ -85,7 +95,10 @@ impl SiglipConfig {
 
 impl Default for RawSiglip {
     fn default() -> Self {
-        Self { text_config: RawText::default(), vision_config: RawVision::default() }
+        Self {
+            text_config: RawText::default(),
+            vision_config: RawVision::default(),
+        }
     }
 }
 
@@ -160,6 +173,11 @@ impl RawVision {
             hidden_act: &self.hidden_act,
             layer_norm_eps: self.layer_norm_eps,
         };
-        VisionTower::new(&self.image_size, &self.patch_size, self.num_channels, raw.check(NormPlacement::Pre)?)
+        VisionTower::new(
+            &self.image_size,
+            &self.patch_size,
+            self.num_channels,
+            raw.check(NormPlacement::Pre)?,
+        )
     }
 }

@@ -67,7 +67,12 @@ impl VisionTower {
         let image = within("image_size", image.square("image_size")?, 1..=8192)?;
         let patch = within("patch_size", patch.square("patch_size")?, 1..=image)?;
         within("num_channels", channels, 3..=3)?;
-        Ok(Self { image, patch, layers, encoder })
+        Ok(Self {
+            image,
+            patch,
+            layers,
+            encoder,
+        })
     }
 }
 
@@ -79,10 +84,15 @@ impl RawEncoder<'_> {
         let hidden = within("hidden_size", self.hidden_size, 1..=1 << 16)?;
         let heads = within("num_attention_heads", self.num_attention_heads, 1..=hidden)?;
         if !hidden.is_multiple_of(heads) {
-            return Err(format!("num_attention_heads ({heads}) must divide hidden_size ({hidden})"));
+            return Err(format!(
+                "num_attention_heads ({heads}) must divide hidden_size ({hidden})"
+            ));
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
-            return Err(format!("layer_norm_eps is {}; it must be between 0 and 1", self.layer_norm_eps));
+            return Err(format!(
+                "layer_norm_eps is {}; it must be between 0 and 1",
+                self.layer_norm_eps
+            ));
         }
         let encoder = EncoderConfig {
             hidden,
@@ -112,7 +122,11 @@ impl Side {
 pub(super) fn within(name: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> Result<usize, String> {
     match range.contains(&value) {
         true => Ok(value),
-        false => Err(format!("{name} is {value}; it must be {} to {}", range.start(), range.end())),
+        false => Err(format!(
+            "{name} is {value}; it must be {} to {}",
+            range.start(),
+            range.end()
+        )),
     }
 }
 
