@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import socket
@@ -111,8 +112,6 @@ def start(tmp_path):
 @pytest.fixture(scope="session")
 def examples() -> list[tuple[pathlib.Path, str]]:
     """Pictures of held-out scenes with a caption that is true of each."""
-    import json
-
     folder = ROOT / "models" / "examples"
-    captions = json.loads((folder / "captions.json").read_text())
-    return [(folder / name, caption) for name, caption in captions.items()]
+    scenes = json.loads((folder / "captions.json").read_text())
+    return [(folder / scene["file"], scene["caption"]) for scene in scenes]
