@@ -19,17 +19,17 @@ const ENTRY_OVERHEAD_BYTES: usize = 256;
 
 /// Embeddings of earlier requests, bounded in bytes. Cheap to clone; clones share it.
 #[derive(Clone)]
-pub struct EmbeddingCache {
+pub(crate) struct EmbeddingCache {
     entries: Option<Cache<CacheKey, Arc<Embedding>>>,
 }
 
 /// Names one input of one owner to one revision of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CacheKey([u8; 32]);
+pub(crate) struct CacheKey([u8; 32]);
 
 /// The part of a key that all inputs of a request share, hashed once.
 #[derive(Clone)]
-pub struct CacheScope(blake3::Hasher);
+pub(crate) struct CacheScope(blake3::Hasher);
 
 /// What a part of a key is. Each is written before its part, so parts can't be confused.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ enum Part {
 
 impl EmbeddingCache {
     /// A cache of at most about `bytes`; with 0 it is off: it finds and keeps nothing.
-    pub fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         let entries = (bytes > 0).then(|| {
             Cache::builder()
                 .name("embeddings")
@@ -61,24 +61,24 @@ impl EmbeddingCache {
     }
 
     /// False if it was made with 0 bytes: then callers need not make keys.
-    pub fn is_enabled(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.entries.is_some()
     }
 
     /// The vector kept under `key`.
-    pub fn get(&self, key: &CacheKey) -> Option<Arc<Embedding>> {
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<Arc<Embedding>> {
         self.entries.as_ref()?.get(key)
     }
 
     /// Keeps `embedding` under `key`, for as long as it is used often enough.
-    pub fn insert(&self, key: CacheKey, embedding: Arc<Embedding>) {
+    pub(crate) fn insert(&self, key: CacheKey, embedding: Arc<Embedding>) {
         if let Some(entries) = &self.entries {
             entries.insert(key, embedding);
         }
     }
 
     /// Bytes held, roughly; pending insertions and evictions are counted a little later.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.entries.as_ref().map_or(0, Cache::weighted_size)
     }
 }
@@ -87,7 +87,7 @@ impl EmbeddingCache {
 
 impl CacheScope {
     /// Keys of `owner` for `revision` (of the capabilities) of the model with this id.
-    pub fn new(owner: &Owner, model: &str, revision: &str) -> Self {
+    pub(crate) fn new(owner: &Owner, model: &str, revision: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("sensorium 2026 embedding cache key");
         write_part(&mut hasher, Part::Owner, owner.as_bytes());
         write_part(&mut hasher, Part::Model, model.as_bytes());
@@ -96,7 +96,7 @@ impl CacheScope {
     }
 
     /// The key of one input.
-    pub fn key(&self, input: &EmbedInput) -> CacheKey {
+    pub(crate) fn key(&self, input: &EmbedInput) -> CacheKey {
         let mut hasher = self.0.clone();
         write_part(&mut hasher, Part::Truncate, &[u8::from(input.truncate)]);
         match &input.payload {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::registry::ModelConfig;
 
 /// Label of a name that no model of the registry has.
-pub(super) const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// Why a request was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

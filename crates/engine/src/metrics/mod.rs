@@ -15,7 +15,8 @@ use sensorium_contract::Task;
 
 use crate::registry::ModelConfig;
 use families::Families;
-use labels::{ModelLabel, ModelLabels, UNKNOWN};
+pub(crate) use labels::UNKNOWN;
+use labels::{ModelLabel, ModelLabels};
 pub use labels::{RejectReason, RestartCause};
 
 /// All metrics of one server.

@@ -36,9 +36,4 @@ impl RegistryDiff {
         diff.removed = gone.map(|model| model.id.clone()).collect();
         diff
     }
-
-    /// True if no model is touched.
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.needs_restart.is_empty() && self.updated.is_empty()
-    }
 }

@@ -14,6 +14,8 @@ mod problem;
 mod raw;
 mod read;
 mod source;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ use super::problem::{Problem, RegistryError};
 use super::raw::{RawBatch, RawDevices, RawSource};
 use super::read::{Document, Entry};
 use super::{Registry, options, source};
+use crate::metrics::UNKNOWN;
 
 /// Longest id or alias, in bytes.
 const MAX_NAME_BYTES: usize = 128;
@@ -133,6 +134,10 @@ impl Checker<'_> {
             let rule = format!("use 1 to {MAX_NAME_BYTES} printable ASCII characters without spaces");
             self.problem(key, format!("{what} {name:?} can't be used: {rule}"));
             return;
+        }
+        if key == "id" && name == UNKNOWN {
+            let what = "metrics have it for models that are not here; choose another";
+            self.problem(key, format!("id {name:?} can't be used: {what}"));
         }
         let line = self.entry.places.line(key);
         if let Some((other, taken_at)) = names.get(name) {
