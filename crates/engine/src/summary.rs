@@ -1,6 +1,7 @@
 //! What the engine tells of its models.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sensorium_contract::Capabilities;
 
@@ -21,6 +22,8 @@ pub struct ModelSummary {
     pub state: ModelState,
     /// What it can do; known once it has been loaded, and kept when it is unloaded.
     pub capabilities: Option<Arc<Capabilities>>,
+    /// How long a request may take that doesn't say; `None`: as long as the server lets it.
+    pub timeout: Option<Duration>,
     /// What lists of token ids in a request mean.
     pub token_input: TokenInput,
     /// What happens to text longer than the context when the request does not say.

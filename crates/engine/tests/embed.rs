@@ -244,5 +244,9 @@ async fn cached_items_are_not_computed_again() {
         .embed(vec![EmbedInput::text("a", true)])
         .await
         .unwrap();
-    assert_eq!(house.metric("sensorium_batch_size_sum", "stub"), 6.0, "one more than before and the one with the error");
+    assert_eq!(
+        house.metric("sensorium_batch_size_sum", "stub"),
+        6.0,
+        "one more than before and the one with the error"
+    );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sensorium_contract::client::{CallError, PluginClient};
-use sensorium_contract::process::{Launch, PluginProcess};
+use sensorium_contract::process::{Launch, PluginProcess, StartError};
 use sensorium_contract::{
     Capabilities, EmbedCapabilities, EmbedInput, EmbedPayload, Fault, LoadRequest, Modality, RgbImage,
 };
@@ -134,6 +134,16 @@ fn timed_out(supervision: &Supervision) -> StartFailure {
 }
 
 // === impl StartFailure ===
+
+impl From<StartError> for StartFailure {
+    fn from(error: StartError) -> Self {
+        match error {
+            // It is no plugin, or one of another time: it would be so again.
+            StartError::Handshake { .. } | StartError::Protocol { .. } => StartFailure::Refused(error.to_string()),
+            error => StartFailure::Died(error.to_string()),
+        }
+    }
+}
 
 impl From<CallError> for StartFailure {
     fn from(error: CallError) -> Self {

@@ -69,6 +69,7 @@ impl Model {
             created: self.created,
             state: self.state(),
             capabilities: self.core.vitals().capabilities(),
+            timeout: config.timeout,
             token_input: config.token_input,
             truncate: config.truncate,
         }

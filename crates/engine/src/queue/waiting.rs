@@ -158,6 +158,10 @@ impl Line {
     }
 
     fn take(&mut self, demand: Demand, rule: &BatchRule, now: Instant) -> Taken {
+        // Every request that joins a busy model comes here: first what costs nothing.
+        if demand == Demand::Full && !self.is_full(rule) {
+            return Taken::Nothing;
+        }
         if self.parts.iter().any(|part| part.is_over(now)) {
             self.retain(|part| !part.is_over(now));
         }
@@ -342,6 +346,18 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(matches!(waiting.take(Demand::Any, &rule, due), Taken::Batch(_)));
+    }
+
+    #[test]
+    fn requests_go_apart_where_the_plugin_gathers_them_itself() {
+        let (first, second) = (job(5, 0), job(1, 0));
+        let mut waiting = waiting(&[&first, &second]);
+        let rule = BatchRule { shared: false, ..RULE };
+        assert!(
+            matches!(waiting.take(Demand::Full, &rule, Instant::now()), Taken::Batch(_)),
+            "also to a busy one"
+        );
+        assert_eq!(batches(&mut waiting, &rule), [[[4]], [[0]]]);
     }
 
     #[test]
