@@ -6,6 +6,7 @@ Scalar.createApiReference("#reference", {
   agent: { disabled: true },
   mcp: { disabled: true },
   hideClientButton: true,
+  hideModels: true,
   showDeveloperTools: "never",
   defaultHttpClient: { targetKey: "shell", clientKey: "curl" },
 });
