@@ -1,0 +1,279 @@
+//! The facade: a source goes in, checked pixels of a model's size come out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use tokio::time::{Instant, timeout_at};
+
+use crate::budget::{Budget, Reservation};
+use crate::decode::{Checked, Decoder, Header};
+use crate::fetch::{FetchConfig, Fetched, Fetcher};
+use crate::pool::CpuPool;
+use crate::resize::ResizeSpec;
+use crate::{Alpha, IndexedError, MediaError, Pixels, Source, inline};
+
+/// Limits and policy of everything that this crate does.
+#[derive(Debug, Clone)]
+pub struct MediaConfig {
+    /// What may be fetched, and how much of it.
+    pub fetch: FetchConfig,
+    /// The largest picture.
+    pub decoder: Decoder,
+    /// The largest file that is sent inside a request.
+    pub max_inline_bytes: usize,
+    /// Threads that decode and resize.
+    pub threads: usize,
+    /// Bytes that pictures being decoded may hold together.
+    pub max_decoding_bytes: u64,
+}
+
+/// The one way for a client's bytes to become pixels. Share one.
+#[derive(Debug)]
+pub struct Media {
+    fetcher: Fetcher,
+    pool: CpuPool,
+    budget: Budget,
+    decoder: Decoder,
+    max_inline_bytes: usize,
+}
+
+/// An image that is ready for a model.
+#[derive(Debug)]
+pub struct Prepared {
+    /// At the size of the spec, or full size without one.
+    pub pixels: Pixels,
+    /// What the file was.
+    pub header: Header,
+    /// Full-size pixels stay in the budget for as long as they live.
+    _reserved: Option<Reservation>,
+}
+
+/// The system gave no threads to decode with.
+#[derive(Debug, thiserror::Error)]
+#[error("could not start the threads that decode images: {0}")]
+pub struct MediaBuildError(#[from] rayon::ThreadPoolBuildError);
+
+/// What one image is to become.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    spec: Option<ResizeSpec>,
+    alpha: Alpha,
+}
+
+/// How far a thread came without waiting.
+enum Progress {
+    Done(Prepared),
+    /// With the fetch's slot, which stays taken while the file is in memory.
+    NeedsMemory(Checked, Option<Fetched>),
+}
+
+/// An encoded file, or the text of one, that a thread takes over.
+enum Input {
+    Inline(Source),
+    Fetched(Fetched),
+}
+
+// === impl MediaConfig ===
+
+impl Default for MediaConfig {
+    /// The limits of each part, 20 MiB inline, a thread a core, 1 GiB for pictures being decoded.
+    fn default() -> Self {
+        Self {
+            fetch: FetchConfig::default(),
+            decoder: Decoder::default(),
+            max_inline_bytes: 20 << 20,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            max_decoding_bytes: 1 << 30,
+        }
+    }
+}
+
+// === impl Media ===
+
+impl Media {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub fn new(config: MediaConfig) -> Result<Self, MediaBuildError> {
+        Self::with_fetcher(Fetcher::new(config.fetch.clone()), config)
+    }
+
+    /// As [`Self::new`], with a fetcher of the caller's in the place of `config.fetch`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_fetcher(fetcher: Fetcher, config: MediaConfig) -> Result<Self, MediaBuildError> {
+        Ok(Self {
+            fetcher,
+            pool: CpuPool::new(config.threads)?,
+            budget: Budget::new(config.max_decoding_bytes),
+            decoder: config.decoder,
+            max_inline_bytes: config.max_inline_bytes,
+        })
+    }
+
+    /// Fetches, checks, decodes and sizes one image; transparency is composited over white and forgotten. Without a
+    /// spec the pixels come at full size, upright, and count against the memory budget until dropped.
+    ///
+    /// Dropping the future ends the fetch and takes the image out of every queue; a decode that has begun finishes.
+    ///
+    /// # Errors
+    /// Any [`MediaError`]; [`MediaError::Deadline`] once `deadline` has passed.
+    pub async fn load(
+        &self,
+        source: Source,
+        spec: Option<&ResizeSpec>,
+        deadline: Instant,
+    ) -> Result<Prepared, MediaError> {
+        let wanted = Wanted {
+            spec: spec.copied(),
+            alpha: Alpha::Drop,
+        };
+        self.within(source, wanted, &Arc::default(), deadline).await
+    }
+
+    /// As [`Self::load`], with the file's transparency as a plane of its own, sized like the pixels.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn load_with_alpha(
+        &self,
+        source: Source,
+        spec: Option<&ResizeSpec>,
+        deadline: Instant,
+    ) -> Result<Prepared, MediaError> {
+        let wanted = Wanted {
+            spec: spec.copied(),
+            alpha: Alpha::Keep,
+        };
+        self.within(source, wanted, &Arc::default(), deadline).await
+    }
+
+    /// Loads the images of one request in parallel, in order. The first failure ends the others.
+    ///
+    /// # Errors
+    /// As [`Self::load`], with the place of the image; [`MediaError::TooMuchTogether`] where full-size images would
+    /// need more than half of the memory budget, so that no request can wait for itself.
+    pub async fn load_all(
+        &self,
+        sources: Vec<Source>,
+        spec: Option<&ResizeSpec>,
+        deadline: Instant,
+    ) -> Result<Vec<Prepared>, IndexedError> {
+        let wanted = Wanted {
+            spec: spec.copied(),
+            alpha: Alpha::Drop,
+        };
+        let held = Arc::default();
+        try_join_all(sources.into_iter().enumerate().map(|(index, source)| {
+            let held = &held;
+            async move {
+                let loaded = self.within(source, wanted, held, deadline).await;
+                loaded.map_err(|error| IndexedError { index, error })
+            }
+        }))
+        .await
+    }
+
+    async fn within(
+        &self,
+        source: Source,
+        wanted: Wanted,
+        held: &Arc<AtomicU64>,
+        deadline: Instant,
+    ) -> Result<Prepared, MediaError> {
+        timeout_at(deadline, self.prepare(source, wanted, held))
+            .await
+            .unwrap_or(Err(MediaError::Deadline))
+    }
+
+    /// `held` counts the full-size pixels of one request.
+    async fn prepare(&self, source: Source, wanted: Wanted, held: &Arc<AtomicU64>) -> Result<Prepared, MediaError> {
+        let input = match source {
+            Source::Url(url) => Input::Fetched(self.fetcher.fetch(&url).await?),
+            inline => Input::Inline(inline),
+        };
+        let (decoder, max_bytes, budget, held) =
+            (self.decoder, self.max_inline_bytes, self.budget.clone(), held.clone());
+        // One visit to a thread does everything, unless memory is short: no thread waits for that.
+        let progress = self.pool.run(move || {
+            let (file, slot) = input.into_file(max_bytes)?;
+            let checked = decoder.check(file)?;
+            if wanted.spec.is_none() {
+                hold(&held, &checked.header(), &budget)?;
+            }
+            match budget.try_reserve(checked.header().peak_bytes()) {
+                Some(reserved) => finish(&checked, wanted, reserved).map(Progress::Done),
+                None => Ok(Progress::NeedsMemory(checked, slot)),
+            }
+        });
+        match progress.await? {
+            Progress::Done(prepared) => Ok(prepared),
+            Progress::NeedsMemory(checked, _slot) => {
+                let reserved = self.budget.reserve(checked.header().peak_bytes()).await?;
+                self.pool.run(move || finish(&checked, wanted, reserved)).await
+            }
+        }
+    }
+}
+
+// === impl Input ===
+
+impl Input {
+    /// The file, and what keeps a fetched one's memory accounted for.
+    fn into_file(self, max_bytes: usize) -> Result<(Bytes, Option<Fetched>), MediaError> {
+        let file = match self {
+            Self::Fetched(fetched) => return Ok((fetched.bytes.clone(), Some(fetched))),
+            Self::Inline(Source::Base64(text)) => inline::from_base64(&text, max_bytes)?,
+            Self::Inline(Source::DataUri(uri)) => inline::from_data_uri(&uri, max_bytes)?,
+            Self::Inline(Source::Bytes(bytes)) if bytes.len() > max_bytes => {
+                return Err(MediaError::TooManyBytes { max_bytes });
+            }
+            Self::Inline(Source::Bytes(bytes)) => bytes,
+            // Was fetched before.
+            Self::Inline(Source::Url(_)) => return Err(MediaError::UrlBlocked),
+        };
+        Ok((file, None))
+    }
+}
+
+/// Decodes and sizes. The reservation lasts as long as the work, even when nobody waits for it any more.
+fn finish(checked: &Checked, wanted: Wanted, mut reserved: Reservation) -> Result<Prepared, MediaError> {
+    let decoded = checked.decode(wanted.alpha)?;
+    let header = checked.header();
+    match wanted.spec {
+        Some(spec) => Ok(Prepared {
+            pixels: decoded.resize(&spec)?,
+            header,
+            _reserved: None,
+        }),
+        None => {
+            let pixels = decoded.into_pixels();
+            reserved.shrink_to(pixels.byte_len() as u64);
+            Ok(Prepared {
+                pixels,
+                header,
+                _reserved: Some(reserved),
+            })
+        }
+    }
+}
+
+/// Adds a full-size picture to what its request will hold at the end, refusing more than half of the budget: the other
+/// half is what decoding the last of them may need.
+fn hold(held: &AtomicU64, header: &Header, budget: &Budget) -> Result<(), MediaError> {
+    let bytes = header.pixels() * FULL_SIZE_BYTES_PER_PIXEL;
+    let before = held.fetch_add(bytes, Ordering::Relaxed);
+    let alone = before == 0;
+    if alone || before + bytes <= budget.total_bytes() / 2 {
+        Ok(())
+    } else {
+        Err(MediaError::TooMuchTogether)
+    }
+}
+
+/// RGB and alpha.
+const FULL_SIZE_BYTES_PER_PIXEL: u64 = 4;
