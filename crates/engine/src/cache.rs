@@ -78,6 +78,7 @@ impl EmbeddingCache {
     }
 
     /// Bytes held, roughly; pending insertions and evictions are counted a little later.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.entries.as_ref().map_or(0, Cache::weighted_size)
     }

@@ -34,12 +34,15 @@ pub use engine::{Engine, EngineConfig, Readiness};
 pub use error::Error;
 pub use metrics::{GaugeGuard, Metrics, RejectReason, RestartCause};
 pub use owner::Owner;
-pub use registry::{Problem, Registry, RegistryError, TokenInput, Truncate, check_registry, registry_schema};
+pub use registry::{
+    BatchConfig, Dtype, LoadPolicy, ModelConfig, PluginCatalog, Problem, Registry, RegistryError, TokenInput, Truncate,
+    check_registry, registry_schema,
+};
+pub use sensorium_contract::process::{describe as describe_plugin, find_plugin};
 pub use sensorium_contract::{
     Batching, Capabilities, EmbedCapabilities, EmbedInput, EmbedPayload, Embedding, Filter, ImageSpec, ItemError,
     ItemErrorCode, Manifest, Matryoshka, MessageLimits, Modality, ResizeMode, RgbImage, Scoring, ScoringRule, Task,
 };
-pub use sensorium_contract::process::{describe as describe_plugin, find_plugin};
 pub use summary::{ModelState, ModelSummary, ReloadSummary};
 pub use supervision::Supervision;
 pub use tokio_util::sync::CancellationToken;

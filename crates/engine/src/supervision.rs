@@ -11,6 +11,8 @@ pub struct Supervision {
     pub load_timeout: Duration,
     /// How long calls may be under way with no progress before the process is killed.
     pub stall: Duration,
+    /// How long calls may be under way, whatever progress they make, with none answered before it is killed.
+    pub call_limit: Duration,
     /// Wait before the second restart in a row; the first is at once. Doubles each time.
     pub backoff_first: Duration,
     /// Longest wait before a restart.
@@ -31,6 +33,7 @@ impl Default for Supervision {
             start_timeout: Duration::from_secs(30),
             load_timeout: Duration::from_secs(15 * 60),
             stall: Duration::from_secs(30),
+            call_limit: Duration::from_secs(10 * 60),
             backoff_first: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             breaker_deaths: 5,

@@ -56,6 +56,10 @@ impl FileWatch {
     pub(crate) fn start(file: &Path) -> Self {
         let events = Arc::new(Notify::new());
         let watcher = watcher(events.clone());
+        Self::start_with(file, events, watcher)
+    }
+
+    fn start_with(file: &Path, events: Arc<Notify>, watcher: Option<RecommendedWatcher>) -> Self {
         // One change that nobody has taken stands for all that follow it.
         let (sender, changes) = mpsc::channel(1);
         let mut watching = Watching {
@@ -188,5 +192,135 @@ fn directory(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent.into(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use notify::event::{CreateKind, DataChange, MetadataKind, ModifyKind, RemoveKind, RenameMode};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn world() -> (TempDir, PathBuf) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("models.toml");
+        fs::write(&file, "one").expect("a file");
+        (dir, file)
+    }
+
+    async fn expect_change(watch: &mut FileWatch) {
+        let change = tokio::time::timeout(Duration::from_secs(60), watch.changed()).await;
+        assert_eq!(change.expect("a change within a minute"), Some(()));
+    }
+
+    #[tokio::test]
+    async fn writing_is_a_change() {
+        let (_dir, file) = world();
+        let mut watch = FileWatch::start(&file);
+        for content in ["two", "three", "three, longer"] {
+            fs::write(&file, content).expect("a file");
+            expect_change(&mut watch).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn another_file_in_its_place_is_a_change() {
+        let (dir, file) = world();
+        let mut watch = FileWatch::start(&file);
+        for content in ["two", "three"] {
+            let new = dir.path().join(".models.toml.swp");
+            fs::write(&new, content).expect("a file");
+            fs::rename(&new, &file).expect("they are in one directory");
+            expect_change(&mut watch).await;
+        }
+        fs::remove_file(&file).expect("it is there");
+        expect_change(&mut watch).await;
+        fs::write(&file, "back").expect("a file");
+        expect_change(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_new_time_stamp_is_a_change() {
+        let (_dir, file) = world();
+        let mut watch = FileWatch::start(&file);
+        let opened = fs::File::options().write(true).open(&file).expect("it is there");
+        opened.set_modified(SystemTime::UNIX_EPOCH).expect("it is ours");
+        expect_change(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn the_swap_of_a_config_map_is_a_change() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let publish = |version: &str| {
+            let data = dir.path().join(version);
+            fs::create_dir(&data).expect("a directory");
+            fs::write(data.join("models.toml"), version).expect("a file");
+            symlink(version, dir.path().join("..data_tmp")).expect("a link");
+            fs::rename(dir.path().join("..data_tmp"), dir.path().join("..data")).expect("they are in one directory");
+        };
+        publish("..v1");
+        let file = dir.path().join("models.toml");
+        symlink("..data/models.toml", &file).expect("a link");
+        let mut watch = FileWatch::start(&file);
+        for (old, new) in [("..v1", "..v2"), ("..v2", "..v3")] {
+            publish(new);
+            fs::remove_dir_all(dir.path().join(old)).expect("it is there");
+            expect_change(&mut watch).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn writing_where_a_link_leads_is_a_change() {
+        let ((_elsewhere, real), here) = (world(), tempfile::tempdir().expect("a temporary directory"));
+        let file = here.path().join("models.toml");
+        symlink(&real, &file).expect("a link");
+        let mut watch = FileWatch::start(&file);
+        fs::write(&real, "two").expect("a file");
+        expect_change(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn without_events_changes_are_found_by_looking() {
+        let (_dir, file) = world();
+        let mut watch = FileWatch::start_with(&file, Arc::new(Notify::new()), None);
+        fs::write(&file, "two").expect("a file");
+        expect_change(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_it_is_dropped() {
+        let (_dir, file) = world();
+        let events = Arc::new(Notify::new());
+        let watch = FileWatch::start_with(&file, events.clone(), None);
+        drop(watch);
+        let waiting = async {
+            while Arc::strong_count(&events) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting)
+            .await
+            .expect("the task ends");
+    }
+
+    #[test]
+    fn reading_is_no_change() {
+        let rows = [
+            (EventKind::Access(AccessKind::Open(AccessMode::Read)), false),
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), false),
+            (EventKind::Access(AccessKind::Close(AccessMode::Read)), false),
+            (EventKind::Access(AccessKind::Close(AccessMode::Write)), true),
+            (EventKind::Create(CreateKind::File), true),
+            (EventKind::Modify(ModifyKind::Data(DataChange::Any)), true),
+            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::WriteTime)), true),
+            (EventKind::Modify(ModifyKind::Name(RenameMode::To)), true),
+            (EventKind::Remove(RemoveKind::File), true),
+        ];
+        for (kind, expected) in rows {
+            assert_eq!(is_change(&kind), expected, "{kind:?}");
+        }
     }
 }

@@ -180,6 +180,19 @@ async fn no_request_fails_while_the_registry_is_swapped_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_a_model_to_load_move_on_to_its_successor() {
+    let house = House::new(&model("stub", "load = \"eager\"\noptions = { load_latency = \"1h\" }")).await;
+    let waiting = tokio::spawn({
+        let engine = house.engine.clone();
+        async move { embed(&engine, "stub", vec![EmbedInput::text("a", true)]).await }
+    });
+    eventually("it loads", || house.pids().len() == 1).await;
+    house.write(&model("stub", "load = \"eager\""));
+    within(house.engine.reload()).await.unwrap();
+    within(waiting).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_is_seen_without_being_told() {
     let house = House::new(&model("before", "")).await;
     house.write(&model("after", ""));

@@ -134,6 +134,11 @@ impl Board {
         best
     }
 
+    /// Wakes all who wait for a change, to look again at what is not on the board.
+    pub(crate) fn nudge(&self) {
+        self.states.send_modify(|_| {});
+    }
+
     /// Resolves at the next change after this call.
     pub(crate) fn changes(&self) -> Changes {
         Changes {

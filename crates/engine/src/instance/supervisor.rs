@@ -102,7 +102,7 @@ impl Supervisor {
         self.report(Status::Ready);
         let death = tokio::select! {
             () = self.stop.cancelled() => None,
-            death = watch(&process, &lane, self.supervision.stall) => Some(death),
+            death = watch(&process, &lane, &self.supervision) => Some(death),
         };
         self.vitals.dispatcher().close(&lane);
         match death {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use sensorium_contract::client::PluginClient;
 use sensorium_contract::process::PluginProcess;
 
-use crate::RestartCause;
 use crate::queue::{Lane, Trouble};
+use crate::{RestartCause, Supervision};
 
 /// Why a process has to be replaced.
 #[derive(Debug)]
@@ -15,10 +15,16 @@ pub(super) enum Death {
     Exited(String),
     /// Its calls failed by its own fault.
     Faults(String),
-    /// It had work and made no progress.
+    /// It had work and made no headway for so long.
     Stalled(Duration),
     /// It never became ready.
     Load(String),
+}
+
+/// A number that should grow, and since when it hasn't.
+struct Standing {
+    value: u64,
+    since: Instant,
 }
 
 /// How long a process whose connection broke is given to be seen dead.
@@ -29,7 +35,7 @@ const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_se
 const LOOKS: u32 = 10;
 
 /// Resolves when the process has to be replaced.
-pub(super) async fn watch(process: &PluginProcess, lane: &Lane, stall: Duration) -> Death {
+pub(super) async fn watch(process: &PluginProcess, lane: &Lane, supervision: &Supervision) -> Death {
     let client = process.client();
     tokio::select! {
         cause = process.exited() => Death::Exited(cause.to_string()),
@@ -37,7 +43,7 @@ pub(super) async fn watch(process: &PluginProcess, lane: &Lane, stall: Duration)
             Trouble::Faults(message) => Death::Faults(message),
             Trouble::Disconnected(message) => Death::Exited(last_words(process).await.unwrap_or(message)),
         },
-        () = stalled(&client, lane, stall) => Death::Stalled(stall),
+        time = stalled(&client, lane, supervision) => Death::Stalled(time),
     }
 }
 
@@ -49,30 +55,52 @@ pub(super) async fn last_words(process: &PluginProcess) -> Option<String> {
         .map(|cause| cause.to_string())
 }
 
-/// Resolves when there has been work, and no progress, for as long as `stall`.
-async fn stalled(client: &PluginClient, lane: &Lane, stall: Duration) {
-    let tick = (stall / LOOKS).clamp(TICK.0, TICK.1);
-    let mut progress = None;
+/// Resolves when there has been work and, for as long as `stall`, no progress — or, for as long as `call_limit`, no
+/// answer.
+async fn stalled(client: &PluginClient, lane: &Lane, supervision: &Supervision) -> Duration {
+    let tick = (supervision.stall / LOOKS).clamp(TICK.0, TICK.1);
     // Calls that the host has given up may still keep the process busy.
     let mut left_behind = false;
-    let mut since = Instant::now();
+    let (mut progress, mut answer) = (Standing::new(0), Standing::new(0));
     loop {
         if lane.outstanding() == 0 && !left_behind {
             lane.busy().await;
-            since = Instant::now();
+            progress.reset();
+            answer.reset();
         }
         tokio::time::sleep(tick).await;
-        // No answer is no progress.
+        // No reply is no progress.
         if let Ok(Ok(health)) = tokio::time::timeout(tick, client.health()).await {
             left_behind = health.running > 0;
-            if progress != Some(health.progress) {
-                progress = Some(health.progress);
-                since = Instant::now();
+            progress.see(health.progress);
+        }
+        answer.see(lane.answered());
+        for (standing, limit) in [(&progress, supervision.stall), (&answer, supervision.call_limit)] {
+            if standing.since.elapsed() >= limit {
+                return limit;
             }
         }
-        if since.elapsed() >= stall {
-            return;
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    fn new(value: u64) -> Self {
+        Self {
+            value,
+            since: Instant::now(),
         }
+    }
+
+    fn see(&mut self, value: u64) {
+        if self.value != value {
+            *self = Self::new(value);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.since = Instant::now();
     }
 }
 
@@ -95,7 +123,7 @@ impl std::fmt::Display for Death {
         match self {
             Death::Exited(cause) => write!(f, "its process ended: {cause}"),
             Death::Faults(message) => write!(f, "its process failed repeatedly: {message}"),
-            Death::Stalled(stall) => write!(f, "its process made no progress for {stall:?}"),
+            Death::Stalled(time) => write!(f, "its process made no headway for {time:?}"),
             Death::Load(reason) => write!(f, "it could not be loaded: {reason}"),
         }
     }

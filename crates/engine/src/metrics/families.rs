@@ -79,7 +79,7 @@ impl Families {
             batch_size: make.histogram("batch_size", "Items of one call to a plugin.", MODEL_TASK, &sizes)?,
             model_loaded: make.gauge(
                 "model_loaded",
-                "1 while an instance of the model can answer, else 0.",
+                "1 while the model can answer, else 0; 2 while it is being replaced.",
                 MODEL,
             )?,
             load_seconds: make.histogram(

@@ -26,7 +26,7 @@ pub struct Metrics {
     models: RwLock<ModelLabels>,
 }
 
-/// Counts one request in a gauge until it is dropped.
+/// Counts one thing in a gauge until it is dropped.
 #[derive(Debug)]
 #[must_use = "the gauge goes down again when this is dropped"]
 pub struct GaugeGuard(IntGauge);
@@ -171,14 +171,12 @@ impl Metrics {
             .inc_by(misses as u64);
     }
 
-    /// Whether an instance of the model can answer. Nothing if the model is not in the registry.
-    pub fn model_loaded(&self, model: &str, loaded: bool) {
-        if let Some(label) = self.label_of_id(model) {
-            self.families
-                .model_loaded
-                .with_label_values(&label.values())
-                .set(loaded.into());
-        }
+    /// The model can answer until the guard is dropped. `None` if it is not in the registry.
+    pub fn loaded(&self, model: &str) -> Option<GaugeGuard> {
+        let label = self.label_of_id(model)?;
+        Some(GaugeGuard::new(
+            self.families.model_loaded.with_label_values(&label.values()),
+        ))
     }
 
     /// An instance was started and is ready. Nothing if the model is not in the registry.

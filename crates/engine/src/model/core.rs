@@ -166,6 +166,8 @@ impl Core {
     /// their processes are gone.
     pub(crate) async fn retire(&self) {
         self.lifecycle().retired = true;
+        // Requests that wait for it to load hold slots: they are to look for its successor.
+        self.vitals.nudge();
         let drained = tokio::time::timeout(self.shared.drain_grace, self.slots.all_free()).await;
         if drained.is_err() {
             let Blueprint { model, plugin, .. } = &self.blueprints[0];

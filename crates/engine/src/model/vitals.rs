@@ -6,6 +6,7 @@ use std::time::Instant;
 use sensorium_contract::Capabilities;
 
 use crate::instance::{Board, Changes, Place, Status};
+use crate::metrics::GaugeGuard;
 use crate::queue::Dispatcher;
 use crate::{Error, Metrics};
 
@@ -24,6 +25,8 @@ struct Known {
     capabilities: Option<Arc<Capabilities>>,
     /// When an instance last became ready.
     ready_at: Option<Instant>,
+    /// Held while an instance is ready.
+    loaded: Option<GaugeGuard>,
 }
 
 // === impl Vitals ===
@@ -65,6 +68,11 @@ impl Vitals {
         self.board.changes()
     }
 
+    /// Wakes all who wait for a change, to look again.
+    pub(super) fn nudge(&self) {
+        self.board.nudge();
+    }
+
     /// Where batches come from.
     pub(crate) fn dispatcher(&self) -> &Arc<Dispatcher> {
         &self.dispatcher
@@ -85,23 +93,23 @@ impl Vitals {
         if ready {
             known.ready_at = Some(Instant::now());
         }
-        self.tell_queue(&best);
+        self.tell_others(&mut known, &best);
     }
 
     /// All instances begin anew, in this state. Returns the number of their life.
     pub(super) fn begin(&self, status: &Status) -> u64 {
-        let _known = self.known();
+        let mut known = self.known();
         let life = self.board.begin(status);
-        self.tell_queue(status);
+        self.tell_others(&mut known, status);
         life
     }
 
     /// Instances that failed or are broken are to be tried again. True if there are any.
     pub(super) fn revive(&self) -> bool {
-        let _known = self.known();
+        let mut known = self.known();
         let any = self.board.revive();
         if any {
-            self.tell_queue(&self.board.best());
+            self.tell_others(&mut known, &self.board.best());
         }
         any
     }
@@ -121,8 +129,11 @@ impl Vitals {
         })
     }
 
-    fn tell_queue(&self, best: &Status) {
-        self.metrics.model_loaded(&self.model, *best == Status::Ready);
+    /// Tells the metrics and the queue the best state.
+    fn tell_others(&self, known: &mut Known, best: &Status) {
+        // A guard of its own, since a model that replaces this one has the same name.
+        let guard = (*best == Status::Ready).then(|| known.loaded.take().or_else(|| self.metrics.loaded(&self.model)));
+        known.loaded = guard.flatten();
         match self.refusal(best) {
             Some(error) => self.dispatcher.refuse(error),
             None => self.dispatcher.accept(),

@@ -55,6 +55,7 @@ pub(super) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, batch: Bat
         // Dropping the call cancels it in the plugin.
         () = all_gone(&parts) => return,
     };
+    lane.call_answered();
     dispatcher.observe_call(items, started.elapsed());
     match outcome {
         Ok(results) => {

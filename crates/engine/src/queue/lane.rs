@@ -1,7 +1,7 @@
 //! The way to one process: what the dispatcher sends batches down, and how its supervisor hears what became of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use sensorium_contract::client::PluginClient;
 use sensorium_contract::{Batching, Capabilities};
@@ -22,6 +22,8 @@ pub(crate) struct Lane {
     trouble: watch::Sender<Option<Trouble>>,
     /// Calls under way, for those who wait until there are none.
     outstanding: watch::Sender<usize>,
+    /// Calls that were answered, well or badly.
+    answered: AtomicU64,
 }
 
 /// Why a process should be replaced, as its calls tell.
@@ -44,6 +46,7 @@ impl Lane {
             deaths,
             trouble: watch::Sender::new(None),
             outstanding: watch::Sender::new(0),
+            answered: AtomicU64::new(0),
         })
     }
 
@@ -66,6 +69,15 @@ impl Lane {
     /// Calls under way.
     pub(crate) fn outstanding(&self) -> usize {
         *self.outstanding.borrow()
+    }
+
+    /// Calls that were answered, well or badly, since the process started.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn call_answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Resolves when no call is under way.

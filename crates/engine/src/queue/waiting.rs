@@ -234,6 +234,9 @@ mod tests {
         shared: true,
     };
 
+    /// A batch as the items of each of its parts.
+    type Parts = Vec<Vec<usize>>;
+
     fn job(texts: usize, images: usize) -> Arc<Job> {
         let pixel = RgbImage::new(1, 1, vec![0; 3]).unwrap();
         let texts = (0..texts).map(|n| EmbedInput::text(n.to_string(), true));
@@ -260,7 +263,7 @@ mod tests {
     }
 
     /// Takes batches until nothing is left, as the items of each part.
-    fn batches(waiting: &mut Waiting, rule: &BatchRule) -> Vec<Vec<Vec<usize>>> {
+    fn batches(waiting: &mut Waiting, rule: &BatchRule) -> Vec<Parts> {
         let mut batches = Vec::new();
         while let Taken::Batch(batch) = waiting.take(Demand::Any, rule, Instant::now()) {
             batches.push(batch.parts.into_iter().map(|part| part.items).collect());
@@ -270,7 +273,7 @@ mod tests {
 
     #[test]
     fn parts_share_batches_in_order_and_are_cut_where_one_is_full() {
-        let rows: [(&[usize], usize, Vec<Vec<Vec<usize>>>); 4] = [
+        let rows: [(&[usize], usize, Vec<Parts>); 4] = [
             (&[1, 1, 1], 4, vec![vec![vec![0], vec![0], vec![0]]]),
             (&[3, 3], 4, vec![vec![vec![0, 1, 2], vec![0]], vec![vec![1, 2]]]),
             (&[6], 4, vec![vec![vec![0, 1, 2, 3]], vec![vec![4, 5]]]),

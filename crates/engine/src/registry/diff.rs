@@ -4,7 +4,7 @@ use super::Registry;
 
 /// Ids of the models that a reload touches, and of those that it doesn't.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RegistryDiff {
+pub(crate) struct RegistryDiff {
     /// New ones.
     pub added: Vec<String>,
     /// Those that are gone.
@@ -21,7 +21,7 @@ pub struct RegistryDiff {
 
 impl RegistryDiff {
     /// What `new` changes about `old`; models are the same if their ids are.
-    pub fn between(old: &Registry, new: &Registry) -> Self {
+    pub(crate) fn between(old: &Registry, new: &Registry) -> Self {
         let mut diff = Self::default();
         for model in &new.models {
             let list = match old.get(&model.id) {

@@ -21,7 +21,7 @@ mod validate;
 use std::path::{Path, PathBuf};
 
 pub use catalog::PluginCatalog;
-pub use diff::RegistryDiff;
+pub(crate) use diff::RegistryDiff;
 pub use model::{BatchConfig, Dtype, LoadPolicy, ModelConfig, TokenInput, Truncate};
 pub use problem::{Problem, RegistryError};
 pub use raw::registry_schema;

@@ -135,7 +135,11 @@ impl House {
     }
 
     /// A request that keeps the model's one instance busy until it is dropped or done.
-    pub(crate) async fn occupy(&self, model: &str, how: &str) -> tokio::task::JoinHandle<Result<Vec<Embedding>, Error>> {
+    pub(crate) async fn occupy(
+        &self,
+        model: &str,
+        how: &str,
+    ) -> tokio::task::JoinHandle<Result<Vec<Embedding>, Error>> {
         let (engine, name, input) = (self.engine.clone(), model.to_owned(), EmbedInput::text(how, true));
         let sent = || self.metric("sensorium_queue_duration_seconds_count", model);
         let before = sent();
