@@ -24,6 +24,7 @@ mod body;
 mod config;
 mod context;
 mod error;
+mod exchange;
 mod headers;
 mod inputs;
 mod observe;

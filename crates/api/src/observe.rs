@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use crate::app::{PROBES, route_label};
 use crate::error::ApiError;
+use crate::exchange::Exchange;
 use crate::state::AppState;
 
 /// The header that names a request.
@@ -42,6 +43,7 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let start = Instant::now();
+    let _handling = request.conn_data::<Exchange>().map(Exchange::begin);
     let id = request_id(&request);
     let state = request.app_data::<Data<AppState>>().cloned();
     let route = route_label(request.match_pattern().as_deref());

@@ -138,11 +138,15 @@ fn serve(config: &Config, listener: TcpListener, state: Data<AppState>) -> io::R
             // Or a handler runs on after its client has closed the connection.
             .h1_allow_half_closed(false)
             .local_addr(address)
+            .on_connect_ext(|socket: &Socket, data| {
+                data.insert(socket.exchange());
+            })
             .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(|stream: TcpStream| async move {
+        let head_timeout = settings.head_timeout;
+        fn_service(move |stream: TcpStream| async move {
             let peer = stream.peer_addr().ok();
             let _ = stream.set_nodelay(true);
-            Ok((Socket::new(stream), Protocol::Http1, peer))
+            Ok((Socket::new(stream, head_timeout), Protocol::Http1, peer))
         })
         .and_then(http)
     })?;

@@ -7,11 +7,14 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
 
+use crate::exchange::Exchange;
 use crate::observe::new_id;
 use crate::wire::error::{ErrorBody, ErrorObject};
 
@@ -20,16 +23,65 @@ use crate::wire::error::{ErrorBody, ErrorObject};
 pub(crate) struct Socket {
     inner: TcpStream,
     pending: BytesMut,
+    exchange: Exchange,
+    head: HeadTimer,
+}
+
+/// Times every head of a connection but the first.
+#[derive(Debug)]
+struct HeadTimer {
+    limit: Duration,
+    running: bool,
+    /// Requests that had begun when it was last looked at.
+    begun: u64,
+    sleep: Pin<Box<Sleep>>,
 }
 
 // === impl Socket ===
 
 impl Socket {
-    /// Wraps a connection.
-    pub(crate) fn new(inner: TcpStream) -> Self {
+    /// Wraps a connection, each of whose heads has to arrive within a limit.
+    pub(crate) fn new(inner: TcpStream, head_limit: Duration) -> Self {
+        let head = HeadTimer {
+            limit: head_limit,
+            running: false,
+            begun: 0,
+            sleep: Box::pin(sleep(head_limit)),
+        };
         Self {
             inner,
             pending: BytesMut::new(),
+            exchange: Exchange::default(),
+            head,
+        }
+    }
+
+    /// What the connection is doing, for the middleware.
+    pub(crate) fn exchange(&self) -> Exchange {
+        self.exchange.clone()
+    }
+
+    /// Ready once a head is late.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let begun = self.exchange.begun();
+        if begun != self.head.begun || !self.exchange.is_idle() {
+            self.head.begun = begun;
+            self.head.running = false;
+        }
+        if self.head.running {
+            self.head.sleep.as_mut().poll(cx)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Bytes came: if no request is handled, they begin a head.
+    fn note_bytes(&mut self, cx: &mut Context<'_>) {
+        if self.head.begun > 0 && !self.head.running && self.exchange.is_idle() {
+            self.head.running = true;
+            self.head.sleep.as_mut().reset(Instant::now() + self.head.limit);
+            // Only registers the waker: the limit lies ahead.
+            let _ = self.head.sleep.as_mut().poll(cx);
         }
     }
 
@@ -47,7 +99,19 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        if self.poll_late(cx).is_ready() {
+            self.head.running = false;
+            self.pending.extend_from_slice(&full_reply(408));
+            let _ = self.poll_pending(cx);
+            // The end of the stream, as far as actix is told.
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.note_bytes(cx);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{House, PNG, Reply, read};
+use common::{House, PNG, Reply, read, read_one};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -272,6 +272,17 @@ async fn slow_heads_and_bodies_are_cut_off() {
         check_shape(code, &reply);
         assert_eq!((reply.status, reply.error("code").as_str()), (408, code));
     }
+    let mut second = TcpStream::connect(house.address).await.unwrap();
+    second
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let first = read_one(&mut second).await;
+    assert_eq!(first.status, 200);
+    second.write_all(b"GET /livez HTT").await.unwrap();
+    let late = read(second).await;
+    check_shape("second head", &late);
+    assert_eq!((late.status, late.error("code").as_str()), (408, "head_timeout"));
     house.close().await;
 }
 

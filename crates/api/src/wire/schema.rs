@@ -18,7 +18,7 @@ pub(crate) struct EmbeddingsRequest {
     /// One input or a list of them, texts and images mixed: a text; a `data:image/…` URI; token ids or a list of lists of
     /// them; `{"text": …}`; `{"image": URL | data URI | base64}`; `{"content": [part]}` with one part;
     /// or a part `{"type": "text" | "image_url", …}`. Required unless `messages` is given.
-    #[schema(value_type = Option<InputSchema>)]
+    #[schema(value_type = Option<EmbeddingInput>)]
     pub(crate) input: Option<Value>,
     /// In place of `input`: one message with one content part, which becomes one vector.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -38,34 +38,34 @@ pub(crate) struct EmbeddingsRequest {
 /// One input or a list of them.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(crate) enum InputSchema {
+pub(crate) enum EmbeddingInput {
     /// A text, or the data: URI of an image.
     Text(String),
     /// Texts, data: URIs, objects and lists of token ids, mixed.
-    #[schema(value_type = Vec<ItemSchema>)]
+    #[schema(value_type = Vec<EmbeddingInputItem>)]
     List(Vec<Value>),
     /// Token ids of one text.
     Tokens(Vec<u32>),
     /// One object.
-    #[schema(value_type = ItemObject)]
+    #[schema(value_type = EmbeddingInputObject)]
     Object(Value),
 }
 
 /// One input of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(crate) enum ItemSchema {
+pub(crate) enum EmbeddingInputItem {
     /// A text, or the data: URI of an image.
     Text(String),
     /// Token ids of one text.
     Tokens(Vec<u32>),
     /// A text or an image as an object.
-    Object(ItemObject),
+    Object(EmbeddingInputObject),
 }
 
 /// A text or an image as an object: exactly one of `text`, `image` and `content`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ItemObject {
+pub(crate) struct EmbeddingInputObject {
     /// A text.
     pub(crate) text: Option<String>,
     /// An image: URL, data: URI or base64.
@@ -116,7 +116,7 @@ pub(crate) struct ClassifyRequest {
     #[schema(example = "shapes-clip")]
     pub(crate) model: String,
     /// Images and texts, in every form that `/v1/embeddings` takes.
-    #[schema(value_type = InputSchema)]
+    #[schema(value_type = EmbeddingInput)]
     pub(crate) input: Value,
     /// The classes, each once.
     #[schema(min_items = 1, max_items = 1000)]

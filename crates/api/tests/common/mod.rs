@@ -172,8 +172,13 @@ impl Reply {
     }
 }
 
-/// Reads until the reply is whole, or the connection ends.
+/// Reads one reply and closes.
 pub async fn read(mut stream: TcpStream) -> Reply {
+    read_one(&mut stream).await
+}
+
+/// Reads until the reply is whole, or the connection ends.
+pub async fn read_one(stream: &mut TcpStream) -> Reply {
     let mut bytes = Vec::new();
     let reading = async {
         loop {
