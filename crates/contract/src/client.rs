@@ -164,7 +164,9 @@ impl PluginClient {
                     .checked_duration_since(Instant::now())
                     .ok_or(CallError::Deadline)?;
                 request.set_timeout(left);
-                within(left, client.embed(request)).await?
+                within(left, client.embed(request))
+                    .await
+                    .map_err(|error| after(deadline, error))?
             }
         };
         results_from_reply(reply, expected, width).map_err(CallError::Breach)
@@ -195,6 +197,15 @@ impl PluginClient {
 
 fn caller(message: String) -> CallError {
     CallError::Plugin(PluginError::caller(message))
+}
+
+/// What a call has failed with. A plugin that gives up at the deadline may reset the stream
+/// before this end's timer has run out.
+fn after(deadline: Instant, error: CallError) -> CallError {
+    match error {
+        CallError::Transport(_) | CallError::Cancelled if Instant::now() >= deadline => CallError::Deadline,
+        other => other,
+    }
 }
 
 /// The reply to a call, if it comes in time.

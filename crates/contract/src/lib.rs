@@ -4,7 +4,8 @@
 //! for plugins written in Rust, domain types that are valid by construction, one small
 //! trait per task, and [`run`], which is the whole `main` of a plugin; and, for the
 //! host, [`process`] and [`client`], which start a plugin and speak to it. Messages are
-//! validated on both sides, by the same conversions.
+//! validated on both sides, by the same conversions. [`conformance`] checks any executable,
+//! in whatever language. How to write one is told step by step in this crate's `README.md`.
 //!
 //! ```no_run
 //! # struct MyPlugin;
@@ -47,8 +48,13 @@ pub use manifest::{Manifest, PROTOCOL, ProtocolVersion, Task};
 pub use plugin::{CallContext, Embed, LoadProgress, LoadRequest, LoadedModel, Plugin};
 pub use serve::run;
 
+/// The README's code is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The generated messages and services of `plugin.proto`.
-#[allow(missing_docs, clippy::all, unreachable_pub)]
+#[allow(missing_docs, clippy::all, unreachable_pub, reason = "generated")]
 pub mod proto {
     tonic::include_proto!("sensorium.plugin.v1");
 }

@@ -87,6 +87,7 @@ impl Misbehaviour {
 }
 
 /// Sleeps, but not past cancellation.
+#[allow(clippy::disallowed_methods, reason = "the model's thread is meant to be kept busy")]
 pub(crate) fn sleep(duration: Duration, context: &CallContext) {
     let end = Instant::now() + duration;
     while !context.is_cancelled() {
@@ -100,6 +101,7 @@ pub(crate) fn sleep(duration: Duration, context: &CallContext) {
 
 /// Ends by a signal. Rust's own handler swallows the first SIGSEGV or SIGBUS that is not
 /// about the stack, and puts the default in place: so once more.
+#[allow(clippy::disallowed_methods, reason = "the model's thread is meant to be kept busy")]
 fn die(signal: Signal) {
     loop {
         // It can't fail: this process exists, and may signal itself.

@@ -39,7 +39,11 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(report) => {
             println!("{report}");
-            if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if report.is_success() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             eprintln!("{error}");
@@ -53,7 +57,10 @@ fn run(cli: Cli) -> Result<conformance::Report, String> {
         executable: std::path::absolute(cli.executable).map_err(|error| error.to_string())?,
         load: LoadRequest {
             model: "conformance".into(),
-            path: cli.model.map(|path| path.canonicalize().map_err(|e| format!("--model: {e}"))).transpose()?,
+            path: cli
+                .model
+                .map(|path| path.canonicalize().map_err(|e| format!("--model: {e}")))
+                .transpose()?,
             device: cli.device,
             dtype: cli.dtype,
             threads: cli.threads,

@@ -29,7 +29,12 @@ pub(super) struct Session {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(options: &'a Options) -> Self {
-        Self { options, report: Report::default(), session: None, unusable: false }
+        Self {
+            options,
+            report: Report::default(),
+            session: None,
+            unusable: false,
+        }
     }
 
     pub(super) fn into_report(self) -> Report {
@@ -42,12 +47,12 @@ impl<'a> Bench<'a> {
             Ok(Ok(())) => Outcome::Passed,
             Ok(Err(Objection::Fail(what))) => Outcome::Failed(what),
             Ok(Err(Objection::Skip(why))) => Outcome::Skipped(why),
-            Err(_) => {
-                // Whatever it hangs on must not spoil the next check.
-                self.session = None;
-                Outcome::Failed(format!("not done within {:?}", self.options.timeout))
-            }
+            Err(_) => Outcome::Failed(format!("not done within {:?}", self.options.timeout)),
         };
+        if matches!(outcome, Outcome::Failed(_)) {
+            // What broke, or hangs, must not spoil the next check.
+            self.session = None;
+        }
         self.report.checks.push(Check { name, outcome });
     }
 
@@ -60,7 +65,10 @@ impl<'a> Bench<'a> {
 
     /// The process with the model, started anew if the last one has ended.
     pub(super) async fn session(&mut self) -> Result<&Session, Objection> {
-        let alive = self.session.as_ref().is_some_and(|session| session.process.pid().is_some());
+        let alive = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.process.pid().is_some());
         if !alive {
             let session = self.load().await?;
             return Ok(self.session.insert(session));
@@ -90,7 +98,11 @@ impl<'a> Bench<'a> {
         let client = process.client();
         let capabilities = client.load(&self.options.load, |_| {}).await?;
         self.unusable = false;
-        Ok(Session { process, client, capabilities })
+        Ok(Session {
+            process,
+            client,
+            capabilities,
+        })
     }
 }
 
@@ -99,7 +111,10 @@ impl<'a> Bench<'a> {
 impl Session {
     /// What it can embed.
     pub(super) fn embedding(&self) -> Result<&EmbedCapabilities, Objection> {
-        self.capabilities.embed.as_ref().ok_or_else(|| Objection::Skip("the model doesn't embed".into()))
+        self.capabilities
+            .embed
+            .as_ref()
+            .ok_or_else(|| Objection::Skip("the model doesn't embed".into()))
     }
 
     /// A few different inputs, of all kinds that the model reads, no more than fit into one batch.
@@ -112,7 +127,10 @@ impl Session {
     /// Embeds a batch in which every input is good.
     pub(super) async fn embed(&self, inputs: Vec<EmbedInput>) -> Result<Vec<Embedding>, Objection> {
         let results = self.client.embed(inputs, self.embedding()?.width, None).await?;
-        results.into_iter().map(|result| result.map_err(Objection::from)).collect()
+        results
+            .into_iter()
+            .map(|result| result.map_err(Objection::from))
+            .collect()
     }
 
     /// Embeds one good input.

@@ -70,7 +70,9 @@ pub(super) fn refused<T>(result: Result<T, CallError>, fault: Fault) -> Verdict 
         Err(CallError::Plugin(error)) if error.fault == fault => Ok(()),
         Err(error) => {
             let wanted = name(fault);
-            let Objection::Fail(what) = error.into() else { return Ok(()) };
+            let Objection::Fail(what) = error.into() else {
+                return Ok(());
+            };
             Objection::fail(format!("it was refused, but not as the {wanted}'s fault: {what}"))
         }
     }
@@ -80,12 +82,18 @@ pub(super) fn refused<T>(result: Result<T, CallError>, fault: Fault) -> Verdict 
 pub(super) fn same_direction(a: &Embedding, b: &Embedding, least: f64) -> Verdict {
     let cosine = cosine(a, b);
     if cosine < least {
-        return Objection::fail(format!("the cosine of the two vectors is {cosine:.6}, less than {least}"));
+        return Objection::fail(format!(
+            "the cosine of the two vectors is {cosine:.6}, less than {least}"
+        ));
     }
     Ok(())
 }
 
 /// Cosine of two vectors with norm 1.
 pub(super) fn cosine(a: &Embedding, b: &Embedding) -> f64 {
-    a.values.iter().zip(&b.values).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+    a.values
+        .iter()
+        .zip(&b.values)
+        .map(|(x, y)| f64::from(*x) * f64::from(*y))
+        .sum()
 }

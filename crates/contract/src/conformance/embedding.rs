@@ -14,8 +14,14 @@ const DIFFERENT: f64 = 0.999_99;
 
 pub(super) async fn check(bench: &mut Bench<'_>) {
     for (name, modality) in [
-        ("texts become vectors of the stated width, finite, with norm 1", Modality::Text),
-        ("images become vectors of the stated width, finite, with norm 1", Modality::Image),
+        (
+            "texts become vectors of the stated width, finite, with norm 1",
+            Modality::Text,
+        ),
+        (
+            "images become vectors of the stated width, finite, with norm 1",
+            Modality::Image,
+        ),
     ] {
         bench
             .check(name, async |bench| {
@@ -50,24 +56,27 @@ pub(super) async fn check(bench: &mut Bench<'_>) {
 
 async fn comparisons(bench: &mut Bench<'_>) {
     bench
-        .check("different inputs have different vectors, in the order of the inputs", async |bench| {
-            let session = bench.session().await?;
-            let inputs = session.samples()?;
-            if inputs.len() < 2 {
-                return Objection::skip("the model takes one input a call");
-            }
-            let forwards = session.embed(inputs.clone()).await?;
-            let backwards = session.embed(inputs.into_iter().rev().collect()).await?;
-            for (there, back) in forwards.iter().zip(backwards.iter().rev()) {
-                same_direction(there, back, ALIKE)?;
-            }
-            for (i, a) in forwards.iter().enumerate() {
-                if let Some(j) = forwards[..i].iter().position(|b| cosine(a, b) > DIFFERENT) {
-                    return Objection::fail(format!("inputs {j} and {i} have the same vector"));
+        .check(
+            "different inputs have different vectors, in the order of the inputs",
+            async |bench| {
+                let session = bench.session().await?;
+                let inputs = session.samples()?;
+                if inputs.len() < 2 {
+                    return Objection::skip("the model takes one input a call");
                 }
-            }
-            Ok(())
-        })
+                let forwards = session.embed(inputs.clone()).await?;
+                let backwards = session.embed(inputs.into_iter().rev().collect()).await?;
+                for (there, back) in forwards.iter().zip(backwards.iter().rev()) {
+                    same_direction(there, back, ALIKE)?;
+                }
+                for (i, a) in forwards.iter().enumerate() {
+                    if let Some(j) = forwards[..i].iter().position(|b| cosine(a, b) > DIFFERENT) {
+                        return Objection::fail(format!("inputs {j} and {i} have the same vector"));
+                    }
+                }
+                Ok(())
+            },
+        )
         .await;
     bench
         .check("an input has the same vector alone and in a batch", async |bench| {
@@ -85,7 +94,10 @@ async fn comparisons(bench: &mut Bench<'_>) {
             let session = bench.session().await?;
             let first = session.embed(session.samples()?).await?;
             let second = session.embed(session.samples()?).await?;
-            first.iter().zip(&second).try_for_each(|(a, b)| same_direction(a, b, DIFFERENT))
+            first
+                .iter()
+                .zip(&second)
+                .try_for_each(|(a, b)| same_direction(a, b, DIFFERENT))
         })
         .await;
     bench

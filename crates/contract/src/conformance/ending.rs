@@ -41,5 +41,9 @@ async fn ended(process: &PluginProcess) -> Result<ExitCause, Objection> {
 }
 
 fn succeeded(cause: ExitCause) -> Verdict {
-    if cause.is_success() { Ok(()) } else { Objection::fail(format!("it {cause}")) }
+    if cause.is_success() {
+        Ok(())
+    } else {
+        Objection::fail(format!("it {cause}"))
+    }
 }

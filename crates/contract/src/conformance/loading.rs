@@ -46,9 +46,17 @@ async fn before_loading(bench: &mut Bench<'_>) {
     bench
         .check("`describe` prints a valid manifest", async |bench| {
             let manifest = describe(&bench.options.executable).await?;
-            let file = bench.options.executable.file_name().unwrap_or_default().to_string_lossy();
+            let file = bench
+                .options
+                .executable
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy();
             if file != format!("sensorium-{}", manifest.name) {
-                return Objection::fail(format!("the manifest's name is {}, the file's is {file}", manifest.name));
+                return Objection::fail(format!(
+                    "the manifest's name is {}, the file's is {file}",
+                    manifest.name
+                ));
             }
             if !manifest.protocol.is_compatible_with(PROTOCOL) {
                 return Objection::fail(format!("it speaks protocol {}, not {PROTOCOL}", manifest.protocol));
@@ -67,24 +75,30 @@ async fn before_loading(bench: &mut Bench<'_>) {
         })
         .await;
     bench
-        .check("Describe answers with the manifest that `describe` prints", async |bench| {
-            let printed = describe(&bench.options.executable).await?;
-            let answered = bench.start().await?.client().describe().await?;
-            if printed != answered {
-                return Objection::fail(format!("printed {printed:?}, answered {answered:?}"));
-            }
-            Ok(())
-        })
+        .check(
+            "Describe answers with the manifest that `describe` prints",
+            async |bench| {
+                let printed = describe(&bench.options.executable).await?;
+                let answered = bench.start().await?.client().describe().await?;
+                if printed != answered {
+                    return Objection::fail(format!("printed {printed:?}, answered {answered:?}"));
+                }
+                Ok(())
+            },
+        )
         .await;
     bench
-        .check("Health says EMPTY before loading, and Embed is FAILED_PRECONDITION", async |bench| {
-            let process = bench.start().await?;
-            let health = process.client().health().await?;
-            if health.state != LoadState::Empty {
-                return Objection::fail(format!("health says {:?}", health.state));
-            }
-            let input = EmbedInput::text("a red circle", true);
-            refused(process.client().embed(vec![input], 1, None).await, Fault::Model)
-        })
+        .check(
+            "Health says EMPTY before loading, and Embed is FAILED_PRECONDITION",
+            async |bench| {
+                let process = bench.start().await?;
+                let health = process.client().health().await?;
+                if health.state != LoadState::Empty {
+                    return Objection::fail(format!("health says {:?}", health.state));
+                }
+                let input = EmbedInput::text("a red circle", true);
+                refused(process.client().embed(vec![input], 1, None).await, Fault::Model)
+            },
+        )
         .await;
 }

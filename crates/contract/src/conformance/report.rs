@@ -65,7 +65,15 @@ mod tests {
     use super::*;
 
     fn report(outcomes: impl IntoIterator<Item = Outcome>) -> Report {
-        Report { checks: outcomes.into_iter().map(|outcome| Check { name: "it works", outcome }).collect() }
+        Report {
+            checks: outcomes
+                .into_iter()
+                .map(|outcome| Check {
+                    name: "it works",
+                    outcome,
+                })
+                .collect(),
+        }
     }
 
     #[test]
@@ -76,6 +84,9 @@ mod tests {
         assert!(!report([skipped]).is_success());
         assert!(!report([]).is_success());
         let text = report([Outcome::Passed, failed]).to_string();
-        assert_eq!(text, "pass  it works\nFAIL  it works\n      it broke\n1 passed, 1 failed, 0 skipped");
+        assert_eq!(
+            text,
+            "pass  it works\nFAIL  it works\n      it broke\n1 passed, 1 failed, 0 skipped"
+        );
     }
 }

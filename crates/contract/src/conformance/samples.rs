@@ -3,7 +3,11 @@
 use crate::{EmbedCapabilities, EmbedInput, Modality, RgbImage};
 
 /// Texts of different lengths.
-const TEXTS: [&str; 3] = ["a red circle", "two small blue squares on a grey background", "triangle"];
+const TEXTS: [&str; 3] = [
+    "a red circle",
+    "two small blue squares on a grey background",
+    "triangle",
+];
 
 /// Texts that have broken tokenizers and servers before.
 pub(super) const HOSTILE_TEXTS: [&str; 12] = [
@@ -62,6 +66,8 @@ pub(super) fn image(width: u32, height: u32, variant: usize) -> Option<EmbedInpu
 
 /// A text of certainly more tokens than `context_length`, if that is a length one can send.
 pub(super) fn too_long(context_length: u32, truncate: bool) -> Option<EmbedInput> {
-    let words = (1..=1 << 20).contains(&context_length).then_some(context_length as usize + 1)?;
+    let words = (1..=1 << 20)
+        .contains(&context_length)
+        .then_some(context_length as usize + 1)?;
     Some(EmbedInput::text("circle ".repeat(words), truncate))
 }

@@ -64,7 +64,11 @@ pub(super) async fn check(bench: &mut Bench<'_>) {
             let session = bench.session().await?;
             let alone = session.embed(session.samples()?).await?;
             let deadline = Instant::now() + Duration::from_micros(500);
-            match session.client.embed(busy(session)?, session.embedding()?.width, Some(deadline)).await {
+            match session
+                .client
+                .embed(busy(session)?, session.embedding()?.width, Some(deadline))
+                .await
+            {
                 Ok(_) | Err(CallError::Deadline) => {}
                 Err(error) => return Objection::fail(format!("not DEADLINE_EXCEEDED: {error}")),
             }

@@ -28,14 +28,18 @@ impl From<Invalid> for Status {
     }
 }
 
+/// What tonic says, on either end, when a `grpc-timeout` runs out; its code is CANCELLED.
+const TIMED_OUT: &str = "Timeout expired";
+
 /// What a failed call means to the host.
 pub(crate) fn to_call_error(status: Status) -> CallError {
+    if status.code() == Code::Cancelled && status.message().starts_with(TIMED_OUT) {
+        return CallError::Deadline;
+    }
     if status.source().is_some() {
         return CallError::Transport(transport_message(&status));
     }
     let fault = match status.code() {
-        // Tonic reports a `grpc-timeout` that ran out as CANCELLED.
-        Code::Cancelled if status.message().starts_with("Timeout expired") => return CallError::Deadline,
         Code::Cancelled => return CallError::Cancelled,
         Code::DeadlineExceeded => return CallError::Deadline,
         // Requests are measured before they are sent, so this can only be the reply.
@@ -122,5 +126,12 @@ mod tests {
     fn a_broken_connection_is_told_apart_from_an_answer() {
         let status = Status::from_error("connection reset".into());
         assert!(matches!(to_call_error(status), CallError::Transport(message) if message == "connection reset"));
+    }
+
+    #[test]
+    fn a_timer_that_runs_out_on_this_end_is_not_a_broken_connection() {
+        let status = Status::from_error(Box::new(tonic::TimeoutExpired(())));
+        assert!(status.source().is_some());
+        assert_eq!(to_call_error(status), CallError::Deadline);
     }
 }

@@ -26,6 +26,9 @@ use crate::client::PluginClient;
 use crate::handshake::Handshake;
 use crate::{Invalid, MessageLimits, PROTOCOL, ProtocolVersion};
 
+/// How the names of the sockets' directories begin.
+pub(crate) const DIRECTORY_PREFIX: &str = "sensorium-";
+
 /// How much longer than its grace period a process is waited for before it is killed.
 const STOP_SLACK: Duration = Duration::from_millis(500);
 
@@ -147,7 +150,7 @@ impl PluginProcess {
         logs: impl Fn(LogLine) + Send + Sync + 'static,
     ) -> Result<PluginProcess, StartError> {
         let directory = tempfile::Builder::new()
-            .prefix("sensorium-")
+            .prefix(DIRECTORY_PREFIX)
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .tempdir()
             .map_err(StartError::Directory)?;

@@ -36,14 +36,23 @@ impl Supervisor {
         // Taken, because `Child::wait` would close it.
         let stdin = Arc::new(Mutex::new(child.stdin.take()));
         tokio::spawn(supervise(child, directory, kill.clone(), sender));
-        Self { pid, stdin, kill, exited }
+        Self {
+            pid,
+            stdin,
+            kill,
+            exited,
+        }
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
         if self.exited.borrow().is_some() { None } else { self.pid }
     }
 
+    /// At once, not when the task next runs: the runtime may be going down with the caller.
     pub(super) fn kill(&self) {
+        if let Some(group) = self.pid().and_then(group) {
+            kill_group(group);
+        }
         self.kill.cancel();
     }
 
@@ -54,7 +63,7 @@ impl Supervisor {
 
     /// Sends it SIGTERM.
     pub(super) fn terminate(&self) {
-        if let Some(pid) = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        if let Some(pid) = self.pid().and_then(group) {
             // An error means that it has just ended.
             let _ = kill_process(pid, Signal::TERM);
         }
@@ -90,22 +99,30 @@ async fn supervise(
     kill: CancellationToken,
     exited: watch::Sender<Option<ExitCause>>,
 ) {
-    let group = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw);
+    let group = child.id().and_then(group);
     let status = tokio::select! {
         status = child.wait() => status,
         () = kill.cancelled() => {
-            // Not reaped yet, so the number can't have passed to another process. An error
-            // means that the group is gone; the process itself is killed next.
-            if let Some(group) = group {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
+            // An error means that it has just ended.
             let _ = child.start_kill();
             child.wait().await
         }
     };
+    // What it has started itself must not outlive it. Its own number has been free for
+    // microseconds only, and the system hands numbers out in turn.
+    if let Some(group) = group {
+        kill_group(group);
+    }
     drop(directory);
     exited.send_replace(Some(status.map_or(ExitCause::Unknown, ExitCause::from)));
+}
+
+/// Every plugin leads a process group of its own, numbered as itself.
+fn group(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+fn kill_group(group: Pid) {
+    // An error means that nobody is left.
+    let _ = kill_process_group(group, Signal::KILL);
 }

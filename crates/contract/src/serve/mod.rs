@@ -73,7 +73,7 @@ pub fn run(plugin: impl Plugin) -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         Command::Serve(args) => {
-            stdin::exit_at_end();
+            stdin::exit_at_end(args.socket.clone());
             logging::start();
             match serve(Arc::new(plugin), manifest, &args) {
                 Ok(()) => ExitCode::SUCCESS,

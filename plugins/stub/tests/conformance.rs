@@ -1,0 +1,53 @@
+//! The stub keeps the contract, whatever shape its model has.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use sensorium_contract::conformance::{Options, Outcome, Report, run};
+
+async fn check(options: serde_json::Value) -> Report {
+    let mut conformance = Options::new(env!("CARGO_BIN_EXE_sensorium-stub"));
+    conformance.load.options = options.as_object().unwrap().clone();
+    let report = run(&conformance).await;
+    assert!(report.is_success(), "{options}\n{report}");
+    report
+}
+
+#[tokio::test]
+async fn a_model_of_both_kinds() {
+    let report = check(serde_json::json!({})).await;
+    let skipped = report
+        .checks
+        .iter()
+        .filter(|check| matches!(check.outcome, Outcome::Skipped(_)))
+        .count();
+    assert_eq!(skipped, 1, "only that no kind is unknown to it\n{report}");
+}
+
+#[tokio::test]
+async fn a_slow_model() {
+    check(serde_json::json!({"latency": "20ms", "item_latency": "1ms", "load_latency": "50ms"})).await;
+}
+
+#[tokio::test]
+async fn a_model_of_images_only_that_takes_one_at_a_time() {
+    check(serde_json::json!({"modalities": ["image"], "max_batch": 1, "width": 3, "scoring": null})).await;
+}
+
+#[tokio::test]
+async fn a_model_of_texts_only() {
+    check(serde_json::json!({"modalities": ["text"], "context_length": 5, "matryoshka": [16, 32]})).await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_load_fails_without_hanging() {
+    let mut conformance = Options::new(env!("CARGO_BIN_EXE_sensorium-stub"));
+    conformance
+        .load
+        .options
+        .insert("misbehave_on_load".into(), "die:SIGKILL".into());
+    let report = run(&conformance).await;
+    assert!(!report.is_success());
+    assert!(
+        report.to_string().contains("SIGKILL") || report.to_string().contains("broke"),
+        "{report}"
+    );
+}
