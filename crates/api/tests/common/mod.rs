@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longer than anything takes, even on a busy machine; only failing tests wait for so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Models that between them have every capability that the API looks at.
-pub const MODELS: &str = r#"
+pub(crate) const MODELS: &str = r#"
 [[model]]
 id      = "stub"
 aliases = ["text-embedding-3-small"]
@@ -48,36 +48,36 @@ options = { latency = "300ms" }
 "#;
 
 /// A 2×2 PNG, red, green, blue and white.
-pub const PNG: &str =
+pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR42mP4z8DAAMIM/4EAAB/uBfvxq7p3AAAAAElFTkSuQmCC";
 
 /// A running server.
-pub struct House {
-    pub address: SocketAddr,
-    pub engine: Engine,
-    pub stopper: Stopper,
-    pub serving: tokio::task::JoinHandle<std::io::Result<()>>,
+pub(crate) struct House {
+    pub(crate) address: SocketAddr,
+    pub(crate) engine: Engine,
+    pub(crate) stopper: Stopper,
+    pub(crate) serving: tokio::task::JoinHandle<std::io::Result<()>>,
     _directory: TempDir,
 }
 
 /// A reply as it came.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 // === impl House ===
 
 impl House {
     /// A server of [`MODELS`] with a small configuration.
-    pub async fn new() -> House {
+    pub(crate) async fn new() -> House {
         Self::with(|_| {}).await
     }
 
     /// A server whose configuration is changed first.
-    pub async fn with(change: impl FnOnce(&mut Config)) -> House {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> House {
         let directory = tempfile::tempdir().unwrap();
         let registry = directory.path().join("models.toml");
         std::fs::write(&registry, MODELS).unwrap();
@@ -113,18 +113,18 @@ impl House {
         house
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
             .await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.post_with(path, "content-type: application/json\r\n", body.to_string().as_bytes())
             .await
     }
 
     /// `headers` are whole lines.
-    pub async fn post_with(&self, path: &str, headers: &str, body: &[u8]) -> Reply {
+    pub(crate) async fn post_with(&self, path: &str, headers: &str, body: &[u8]) -> Reply {
         let length = body.len();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
@@ -137,14 +137,14 @@ impl House {
     }
 
     /// Sends bytes, then reads one reply.
-    pub async fn send(&self, bytes: &str) -> Reply {
+    pub(crate) async fn send(&self, bytes: &str) -> Reply {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
         read(stream).await
     }
 
     /// Stops everything; plugins too.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stopper.stop().await;
         self.engine.shutdown().await;
         self.serving.await.unwrap().unwrap();
@@ -154,31 +154,31 @@ impl House {
 // === impl Reply ===
 
 impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(header, _)| header == name)
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// `error.<key>` as text; `null` is empty.
-    pub fn error(&self, key: &str) -> String {
+    pub(crate) fn error(&self, key: &str) -> String {
         self.json()["error"][key].as_str().unwrap_or_default().to_owned()
     }
 }
 
 /// Reads one reply and closes.
-pub async fn read(mut stream: TcpStream) -> Reply {
+pub(crate) async fn read(mut stream: TcpStream) -> Reply {
     read_one(&mut stream).await
 }
 
 /// Reads until the reply is whole, or the connection ends.
-pub async fn read_one(stream: &mut TcpStream) -> Reply {
+pub(crate) async fn read_one(stream: &mut TcpStream) -> Reply {
     let mut bytes = Vec::new();
     let reading = async {
         loop {
