@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{House, eventually, impatient, kill, within};
-use sensorium_engine::{Error, ModelState, Supervision};
+use common::{House, context_within, eventually, impatient, kill, within};
+use sensorium_engine::{EmbedInput, Error, ModelState, Supervision};
 
 const STUB: &str = r#"
 [[model]]
@@ -110,13 +110,15 @@ async fn a_process_that_makes_no_progress_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hang_that_nobody_waits_for_any_more_is_seen_too() {
     let supervision = Supervision {
-        stall: Duration::from_millis(300),
+        stall: Duration::from_secs(3),
         ..impatient()
     };
     let house = House::with(STUB, supervision, 0).await;
     house.until_ready("stub").await;
-    let busy = house.occupy("stub", "stub:hang").await;
-    busy.abort();
+    // Its deadline leaves it time to be sent, and passes before the stall is noticed.
+    let late = house.engine.admit("stub", context_within(Duration::from_secs(1))).await;
+    let hang = vec![EmbedInput::text("stub:hang", true)];
+    assert_eq!(late.unwrap().embed(hang).await.unwrap_err(), Error::Deadline);
     within(house.embed("stub", &["after"])).await.unwrap();
     assert_eq!(house.metric("sensorium_instance_restarts_total", "stub"), 1.0);
 }
@@ -223,10 +225,7 @@ async fn shutting_down_lets_requests_finish_and_leaves_no_process() {
     assert!(!house.engine.readiness().ready);
     assert_eq!(house.embed("stub", &["late"]).await.unwrap_err(), Error::Draining);
     let last = async {
-        admitted
-            .embed(vec![sensorium_engine::EmbedInput::text("in time", true)])
-            .await
-            .unwrap();
+        admitted.embed(vec![EmbedInput::text("in time", true)]).await.unwrap();
         drop(admitted);
     };
     within(async { tokio::join!(house.engine.shutdown(), last) }).await;
