@@ -4,6 +4,8 @@
 //! inter=3072 layers=12 causal=0 rounds=7 tier=auto`. Prints sequences a second by the clock (best and median), and
 //! core-milliseconds a sequence, which other work on the machine disturbs less.
 
+mod support;
+
 use std::{collections::HashMap, time::Instant};
 
 use candle_core::{DType, Device, Error, Result, Tensor};
@@ -11,6 +13,7 @@ use sensorium_candle::{
     kernels::Tier,
     nn::{Activation, Compute, Encoder, EncoderConfig, LayerWeights, LinearWeights, NormPlacement, NormWeights},
 };
+use support::core_seconds;
 
 fn main() -> Result<()> {
     let given: HashMap<String, String> = std::env::args()
@@ -98,20 +101,4 @@ fn layer(config: &EncoderConfig) -> Result<LayerWeights> {
         up: linear(intermediate, hidden)?,
         down: linear(hidden, intermediate)?,
     })
-}
-
-/// Processor time of all threads of this process so far, from the scheduler's own counters; zero where there are none.
-fn core_seconds() -> f64 {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
-        return 0.0;
-    };
-    let nanoseconds = |path: std::path::PathBuf| -> Option<f64> {
-        std::fs::read_to_string(path.join("schedstat"))
-            .ok()?
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
-    };
-    tasks.flatten().filter_map(|task| nanoseconds(task.path())).sum::<f64>() / 1e9
 }

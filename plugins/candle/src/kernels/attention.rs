@@ -185,7 +185,7 @@ impl<K: Kernel> Head<'_, '_, K> {
             let count = columns::<K>().min(self.dim - column);
             // SAFETY: `compute`'s contract; weights are zero up to a whole group behind the last key seen.
             unsafe {
-                multiply::<K, _>(rows.len(), operands, tile.to_write::<K>());
+                multiply::<K, _>(rows.len(), operands, tile.as_sink::<K>());
                 write_scaled::<K>(tile, &inverse[..rows.len()], self.out.from(rows.start, column), count);
             }
         }

@@ -17,7 +17,7 @@ pub(crate) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
         let r = S::fma(n, S::splat(-0.693_359_4), x);
         let r = S::fma(n, S::splat(2.121_944_4e-4), r);
         let mut p = S::splat(1.987_569_1e-4);
-        for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1] {
+        for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
             p = S::fma(p, r, S::splat(c));
         }
         let p = S::fma(S::mul(p, r), r, S::add(r, S::splat(1.0)));
@@ -68,7 +68,7 @@ pub(crate) unsafe fn activate<S: Simd>(activation: Activation, x: S::V) -> S::V 
             Activation::GeluTanh => {
                 // 1 + tanh(u) = 2 · sigmoid(2u), u = √(2/π) (x + 0.044715 x³)
                 let cubic = S::fma(S::mul(x, x), S::splat(0.044_715), S::splat(1.0));
-                gated::<S>(x, S::mul(S::mul(x, cubic), S::splat(1.595_769_1)))
+                gated::<S>(x, S::mul(S::mul(x, cubic), S::splat(1.595_769)))
             }
             Activation::Relu => S::max(S::splat(0.0), x),
             Activation::Silu => gated::<S>(x, x),

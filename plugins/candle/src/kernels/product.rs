@@ -100,7 +100,7 @@ impl<K: Kernel> Product<'_, K> {
                     multiply::<K, _>(height, operands, Narrow(to.from(rows.start, column)));
                 }
                 (output, activation, _) => {
-                    multiply::<K, _>(height, operands, tile.to_write::<K>());
+                    multiply::<K, _>(height, operands, tile.as_sink::<K>());
                     if let Some(activation) = activation {
                         activate_tile::<K>(tile, height, activation);
                     }
@@ -186,4 +186,114 @@ pub(crate) fn share_product(
     let cuts = cuts.unwrap_or(1);
     let (row, column) = (team.rank % cuts, team.rank / cuts);
     (share(rows, row, cuts), share(panels, column, team.size / cuts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{Tier, with_kernel};
+
+    /// Reproducible numbers of the operand format in −1..1.
+    fn numbers<E: Elem>(count: usize, seed: u32) -> Vec<E> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            E::from_f32((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// `relu(A · Wᵀ + bias)` and `C + A · Wᵀ + bias` against sums in f64 of the very same operands, with neighbours that
+    /// must stay as they were.
+    fn check<K: Kernel>(rows: usize, inputs: usize, outputs: usize) {
+        let (stride, room) = (inputs.next_multiple_of(K::Elem::GROUP), outputs + 5);
+        let weight: Vec<f32> = numbers::<K::Elem>(outputs * inputs, 1)
+            .iter()
+            .map(|x| x.to_f32())
+            .collect();
+        let bias: Vec<f32> = numbers::<f32>(outputs, 2);
+        let packed = Packed::<K>::new(&weight, outputs, inputs, Some(&bias));
+        let mut a = numbers::<K::Elem>(rows * stride, 3);
+        for row in a.chunks_mut(stride) {
+            row[inputs..].fill(K::Elem::ZERO);
+        }
+        let before = numbers::<f32>(rows * room, 4);
+        let run = |to: &mut [f32], add: bool| {
+            let to = RowsMut::new(to, room);
+            let (output, activation) = match add {
+                true => (Output::Add(to), None),
+                false => (Output::Store(to), Some(Activation::Relu)),
+            };
+            let (rows, panels) = (0..rows, 0..packed.panels());
+            let product = Product {
+                a: Rows::new(&a, stride),
+                weights: &packed,
+                rows,
+                panels,
+                output,
+                activation,
+            };
+            // SAFETY: the tier runs here; both matrices hold these rows.
+            unsafe { product.compute() }
+        };
+        let (mut added, mut stored) = (before.clone(), before.clone());
+        run(&mut added, true);
+        run(&mut stored, false);
+        for row in 0..rows {
+            for column in 0..room {
+                let at = row * room + column;
+                if column >= outputs {
+                    assert_eq!([added[at], stored[at]], [before[at]; 2], "a neighbour was overwritten");
+                    continue;
+                }
+                let terms = (0..inputs)
+                    .map(|k| f64::from(a[row * stride + k].to_f32()) * f64::from(weight[column * inputs + k]));
+                let want = terms.sum::<f64>() + f64::from(bias[column]);
+                let limit = 2e-6 * (inputs as f64 + 10.0).sqrt();
+                let errors = [
+                    f64::from(added[at]) - (want + f64::from(before[at])),
+                    f64::from(stored[at]) - want.max(0.0),
+                ];
+                assert!(
+                    errors.iter().all(|e| e.abs() < limit),
+                    "{rows}×{inputs}×{outputs} at {row},{column}: {errors:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn products_match_f64_on_odd_shapes() {
+        for tier in Tier::available() {
+            // Rows and outputs below, at and above a tile; inner dimensions odd, tiny and longer than a page.
+            for (rows, inputs, outputs) in [
+                (1, 1, 1),
+                (3, 7, 5),
+                (14, 64, 32),
+                (15, 33, 33),
+                (29, 129, 70),
+                (6, 16, 16),
+                (13, 1500, 31),
+            ] {
+                with_kernel!(tier, K => check::<K>(rows, inputs, outputs));
+            }
+        }
+    }
+
+    #[test]
+    fn members_shares_cover_a_product_once() {
+        for (size, rows, panels) in [(1, 50, 24), (2, 50, 24), (4, 1000, 3), (6, 100, 7), (3, 1, 1)] {
+            let mut seen = vec![0; rows * panels];
+            for rank in 0..size {
+                let (mine, columns) = share_product(&Team::of(rank, size), rows, panels, 14);
+                for row in mine {
+                    columns.clone().for_each(|panel| seen[row * panels + panel] += 1);
+                }
+            }
+            assert!(
+                seen.iter().all(|count| *count == 1),
+                "{size} members, {rows} rows, {panels} panels"
+            );
+        }
+    }
 }

@@ -20,8 +20,8 @@ impl Tile {
         Self([0.0; ROOM])
     }
 
-    /// The vectors of the tile's first `height` rows, to write.
-    pub(crate) fn to_write<K: Kernel>(&mut self) -> Store<'_> {
+    /// The tile as the sink of a product.
+    pub(crate) fn as_sink<K: Kernel>(&mut self) -> Store<'_> {
         Store(RowsMut::new(&mut self.0, columns::<K>()))
     }
 

@@ -121,12 +121,18 @@ fn check_encoder(config: &EncoderConfig, lengths: &[usize], causal: bool) {
     }
 }
 
+/// Hidden size, heads, activation, norms, lengths, causal.
+type EncoderRow = (usize, usize, Activation, NormPlacement, &'static [usize], bool);
+
+/// Width, heads, lengths of queries and of keys, causal.
+type AttentionRow = (usize, usize, &'static [usize], &'static [usize], bool);
+
 #[test]
 fn encoder_matches_tensor_operations() {
     use Activation::{Gelu, GeluTanh, QuickGelu, Relu, Silu};
     use NormPlacement::{Post, Pre};
     // Head widths 8, 11 (odd), 40 (more than a panel); batches that go apart and together, lengths on and off tiles.
-    let rows: [(usize, usize, Activation, NormPlacement, &[usize], bool); 7] = [
+    let rows: [EncoderRow; 7] = [
         (32, 4, QuickGelu, Pre, &[50, 50, 50], false),
         (33, 3, Gelu, Post, &[5, 1, 17, 40], false),
         (80, 2, GeluTanh, Pre, &[29], false),
@@ -245,7 +251,7 @@ fn patch_embedding_matches_tensor_operations() {
 #[test]
 fn attention_matches_tensor_operations() {
     let mut numbers = Numbers(6);
-    let rows: [(usize, usize, &[usize], &[usize], bool); 4] = [
+    let rows: [AttentionRow; 4] = [
         (32, 2, &[1, 1, 1], &[49, 3, 17], false),
         (33, 3, &[4, 20], &[4, 20], true),
         (24, 4, &[2, 5], &[40, 6], true),

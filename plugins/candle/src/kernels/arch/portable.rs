@@ -47,20 +47,18 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Eight {
-        // SAFETY: see the trait; only the first `count` are read.
-        std::array::from_fn(|lane| if lane < count { unsafe { *from.add(lane) } } else { 0.0 })
+        // SAFETY: see the trait.
+        unsafe { Self::load_partial_or(from, count, [0.0; 8]) }
     }
 
     #[inline(always)]
     unsafe fn load_partial_or(from: *const f32, count: usize, other: Eight) -> Eight {
-        // SAFETY: see the trait; only the first `count` are read.
-        std::array::from_fn(|lane| {
-            if lane < count {
-                unsafe { *from.add(lane) }
-            } else {
-                other[lane]
-            }
-        })
+        let mut v = other;
+        for (lane, x) in v.iter_mut().enumerate().take(count) {
+            // SAFETY: see the trait; only the first `count` are read.
+            *x = unsafe { *from.add(lane) };
+        }
+        v
     }
 
     #[inline(always)]
