@@ -25,6 +25,7 @@ pub(super) struct RawRegistry {
 /// One model.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Model")]
 pub(super) struct RawModel {
     /// What requests call the model: up to 128 printable ASCII characters, no spaces.
     #[schemars(required, length(min = 1, max = 128), regex(pattern = r"^[!-~]+$"))]
@@ -85,6 +86,7 @@ pub(super) struct RawModel {
 /// Where a model's files are: one of the keys.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Source")]
 pub(super) struct RawSource {
     /// Directory of the model, in the Hugging Face layout. A relative path starts at the
     /// registry's directory and stays inside it; an absolute one may lead anywhere.
@@ -100,6 +102,7 @@ pub(super) struct RawSource {
 /// How waiting items are gathered into batches.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Batch")]
 pub(super) struct RawBatch {
     /// Most items in one batch. By default as many as the model can take.
     #[schemars(range(min = 1, max = 65536))]
@@ -113,6 +116,7 @@ pub(super) struct RawBatch {
 /// One device or several.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a device such as \"cpu\", or a list of devices")]
+#[schemars(rename = "Devices")]
 pub(super) enum RawDevices {
     /// One instance.
     One(String),
