@@ -1,10 +1,12 @@
 //! The embed task: one batch of mixed inputs through the towers, piece by piece.
 
+use std::ops::Range;
+
 use sensorium_contract::{
     CallContext, Embed, EmbedInput, EmbedPayload, Embedding, ItemError, ItemErrorCode, PluginError, RgbImage,
 };
 
-use crate::{error::LoadError, model::Model, tokenizer::Tokens};
+use crate::{error::LoadError, model::Model, nn::Compute, tokenizer::Tokens};
 
 /// A loaded model at work.
 pub(crate) struct Embedder {
@@ -22,12 +24,14 @@ type Text = (usize, Tokens);
 // === impl Embedder ===
 
 impl Embedder {
-    /// A CPU is kept busy by a thousand rows, and a piece then ends within a second or so; a GPU wants more.
-    pub(crate) fn new(model: Model, on_cpu: bool) -> Self {
-        Self {
-            model,
-            rows: if on_cpu { 1024 } else { 1 << 16 },
-        }
+    /// A CPU thread is kept busy by some hundred rows, and a piece then ends within a second or so; a GPU wants more.
+    pub(crate) fn new(model: Model, compute: &Compute) -> Self {
+        let rows = if compute.device.is_cpu() {
+            512 * compute.threads
+        } else {
+            1 << 16
+        };
+        Self { model, rows }
     }
 
     /// Embeds a word and a grey image, so that what can't work fails now and what is slow the first time is over.
@@ -188,7 +192,7 @@ fn invalid(message: &str) -> ItemError {
 }
 
 /// Runs of items of about equal work: as few as hold at most `rows` rows each, or one item.
-fn pieces(lengths: &[usize], rows: usize) -> Vec<std::ops::Range<usize>> {
+fn pieces(lengths: &[usize], rows: usize) -> Vec<Range<usize>> {
     let total: usize = lengths.iter().sum();
     let target = total.div_ceil(total.div_ceil(rows).max(1));
     let mut pieces = Vec::new();
@@ -213,14 +217,17 @@ mod tests {
     #[test]
     fn pieces_are_even_and_lose_nothing() {
         for (lengths, rows, expected) in [
-            (vec![], 10, vec![]),
-            (vec![5], 3, vec![0..1]),
-            (vec![50; 4], 1000, vec![0..4]),
-            (vec![50; 4], 100, vec![0..2, 2..4]),
-            (vec![3, 3, 3, 3, 3], 10, vec![0..2, 2..4, 4..5]),
-            (vec![1, 100, 1], 50, vec![0..1, 1..2, 2..3]),
+            (vec![], 10, &[][..]),
+            (vec![5], 3, &[1]),
+            (vec![50; 4], 1000, &[4]),
+            (vec![50; 4], 100, &[2, 2]),
+            (vec![3, 3, 3, 3, 3], 10, &[2, 2, 1]),
+            (vec![1, 100, 1], 50, &[1, 1, 1]),
         ] {
-            assert_eq!(pieces(&lengths, rows), expected, "{lengths:?} in {rows}");
+            let made = pieces(&lengths, rows);
+            let sizes: Vec<usize> = made.iter().map(Range::len).collect();
+            assert_eq!(sizes, expected, "{lengths:?} in {rows}");
+            assert!(made.windows(2).all(|pair| pair[0].end == pair[1].start), "{made:?}");
         }
     }
 

@@ -9,7 +9,9 @@ use crate::{
     config::ARCHITECTURES,
     embedder::Embedder,
     error::LoadError,
+    kernels::Tier,
     model,
+    nn::Compute,
     options::{Options, RawOptions},
     placement::{self, Placement},
 };
@@ -37,6 +39,15 @@ impl Plugin for CandlePlugin {
     }
 }
 
+/// What a packed weight takes in memory: the CPU keeps bf16 only where it can multiply it.
+fn bytes_per_weight(compute: &Compute) -> u64 {
+    match compute.device.is_cpu() {
+        true if compute.tier() == Tier::Avx512Bf16 => 2,
+        true => 4,
+        false => compute.dtype.size_in_bytes() as u64,
+    }
+}
+
 fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<LoadedModel, LoadError> {
     let options = Options::parse(&request.options)?;
     let Placement { compute, device, dtype } = Placement::resolve(&request.device, &request.dtype, request.threads)?;
@@ -51,14 +62,14 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
     let model = model::load(&dir, &options, &compute, progress)?;
     let capabilities = Capabilities {
         revision: dir.revision(),
-        memory_bytes: model.parameters * compute.dtype.size_in_bytes() as u64,
+        memory_bytes: model.parameters * bytes_per_weight(&compute),
         batching: Batching::Host,
         max_batch: options.max_batch,
         device,
         dtype: dtype.to_owned(),
         embed: Some(model.capabilities.clone()),
     };
-    let mut embedder = Embedder::new(model, compute.device.is_cpu());
+    let mut embedder = Embedder::new(model, &compute);
     progress(LoadProgress {
         stage: "warm-up".to_owned(),
         done: 0,

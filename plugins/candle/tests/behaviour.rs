@@ -273,3 +273,77 @@ fn a_vision_model_refuses_text() {
     let error = model.embed(&[text("a")]).remove(0).expect_err("refused");
     assert_eq!(error.message, "the model reads no text");
 }
+
+/// Gives every tensor of the model another name.
+fn rename_tensors(directory: &Path, rename: impl Fn(&str) -> String) {
+    let path = directory.join("model.safetensors");
+    let bytes = fs::read(&path).expect("read");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let header: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&bytes[8..8 + length]).expect("a JSON header");
+    let renamed: serde_json::Map<String, serde_json::Value> = header
+        .into_iter()
+        .map(|(name, info)| (if name == "__metadata__" { name } else { rename(&name) }, info))
+        .collect();
+    let header = serde_json::to_vec(&renamed).expect("JSON");
+    fs::write(
+        path,
+        [&(header.len() as u64).to_le_bytes()[..], &header, &bytes[8 + length..]].concat(),
+    )
+    .expect("written");
+}
+
+#[test]
+fn prefixes_and_old_norm_names_are_tolerated() {
+    let expected = load(&golden("bert-mean"), "f32", "{}")
+        .expect("loads")
+        .vectors(&[text("a cat")]);
+    let temp = copy("bert-mean");
+    rename_tensors(temp.path(), |name| {
+        let old = name
+            .replace("LayerNorm.weight", "LayerNorm.gamma")
+            .replace("LayerNorm.bias", "LayerNorm.beta");
+        format!("bert.{old}")
+    });
+    assert_eq!(
+        load(temp.path(), "f32", "{}").expect("loads").vectors(&[text("a cat")]),
+        expected
+    );
+}
+
+#[test]
+fn a_nested_processor_config_goes_first() {
+    let temp = copy("clip");
+    let nested =
+        serde_json::json!({"image_processor": {"size": {"shortest_edge": 40}, "crop_size": 32, "resample": 2}});
+    fs::write(temp.path().join("processor_config.json"), nested.to_string()).expect("written");
+    let embed = load(temp.path(), "f32", "{}")
+        .expect("loads")
+        .capabilities
+        .embed
+        .expect("it embeds");
+    let mode = ResizeMode::ShortestEdgeCrop { shortest_edge: 40 };
+    assert_eq!(
+        embed.image,
+        Some(ImageSpec {
+            width: 32,
+            height: 32,
+            mode,
+            filter: Filter::Bilinear
+        })
+    );
+}
+
+#[test]
+fn siglips_own_tokenizer_cleans_text_whatever_tokenizer_json_says() {
+    let temp = copy("siglip");
+    edit(
+        temp.path(),
+        "tokenizer_config.json",
+        "tokenizer_class",
+        serde_json::json!("SiglipTokenizer"),
+    );
+    let mut model = load(temp.path(), "f32", "{}").expect("loads");
+    let made = model.vectors(&[text("A red, CIRCLE!"), text("a  red circle")]);
+    assert_eq!(made[0], made[1]);
+}

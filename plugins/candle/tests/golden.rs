@@ -14,6 +14,8 @@ use support::{Loaded, golden, load, lowest_centred_cosine, lowest_cosine, text};
 #[serde(default)]
 #[derive(Default)]
 struct Expected {
+    /// Adler-32 of the weights that the vectors were made with, if they are somebody else's.
+    weights: u32,
     texts: Vec<String>,
     /// Without special tokens.
     ids: Vec<Vec<u32>>,
@@ -145,5 +147,21 @@ fn relatives_of_bert() {
 #[test]
 fn shapes_clip() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/shapes-clip");
-    check("shapes-clip", &directory, &read(&golden("shapes-clip.json")));
+    let expected = read(&golden("shapes-clip.json"));
+    let weights = std::fs::read(directory.join("model.safetensors")).expect("the bundled weights");
+    assert_eq!(
+        adler32(&weights),
+        expected.weights,
+        "the weights have changed: make_goldens.py --model models/shapes-clip --out \
+         plugins/candle/tests/golden/shapes-clip.json"
+    );
+    check("shapes-clip", &directory, &expected);
+}
+
+fn adler32(bytes: &[u8]) -> u32 {
+    let (a, b) = bytes.iter().fold((1u32, 0u32), |(a, b), byte| {
+        let a = (a + u32::from(*byte)) % 65521;
+        (a, (b + a) % 65521)
+    });
+    (b << 16) | a
 }

@@ -15,6 +15,7 @@ import argparse
 import base64
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -391,7 +392,8 @@ def main():
     arguments = parser.parse_args()
     torch.manual_seed(0)
     if arguments.model:
-        out = expectations(arguments.model, TEXTS)
+        weights = zlib.adler32((arguments.model / "model.safetensors").read_bytes())
+        out = {"weights": weights} | expectations(arguments.model, TEXTS)
         arguments.out.write_text(json.dumps(out, ensure_ascii=False) + "\n")
         return
     for name in arguments.names or MODELS:

@@ -81,12 +81,16 @@ impl ModelConfig {
             "bert" => BertConfig::parse(value, BertLayout::Bert).map(Self::Bert),
             "roberta" | "xlm-roberta" | "camembert" => BertConfig::parse(value, BertLayout::Roberta).map(Self::Bert),
             "distilbert" => BertConfig::parse_distilbert(value).map(Self::Bert),
-            "siglip2" => Err("model_type `siglip2` reads images of any size, which isn't supported; use a SigLIP 2 \
+            "siglip2" => Err(
+                "model_type `siglip2` reads images of any size, which isn't supported; use a SigLIP 2 \
                               checkpoint of a fixed resolution (siglip2-base-patch16-224)"
-                .to_owned()),
-            "mpnet" => Err("model_type `mpnet` has relative position biases, which aren't supported; use a BERT or \
+                    .to_owned(),
+            ),
+            "mpnet" => Err(
+                "model_type `mpnet` has relative position biases, which aren't supported; use a BERT or \
                             RoBERTa model"
-                .to_owned()),
+                    .to_owned(),
+            ),
             other => Err(format!(
                 "model_type `{other}` (architectures {:?}) isn't supported; this plugin loads {}",
                 common.architectures,
@@ -118,13 +122,31 @@ mod tests {
             (r#"{"model_type": "siglip2"}"#, "fixed resolution"),
             (r#"{"model_type": "mpnet"}"#, "relative position"),
             (r#"{"model_type": "bert", "hidden_size": 0}"#, "hidden_size is 0"),
-            (r#"{"model_type": "bert", "num_attention_heads": 7}"#, "num_attention_heads"),
+            (
+                r#"{"model_type": "bert", "num_attention_heads": 7}"#,
+                "num_attention_heads",
+            ),
             (r#"{"model_type": "bert", "hidden_act": "mish"}"#, "mish"),
-            (r#"{"model_type": "bert", "position_embedding_type": "relative_key"}"#, "relative_key"),
-            (r#"{"model_type": "bert", "num_hidden_layers": 100000}"#, "num_hidden_layers"),
-            (r#"{"model_type": "clip", "vision_config": {"patch_size": 300}}"#, "patch_size"),
-            (r#"{"model_type": "clip", "vision_config": {"num_channels": 1}}"#, "num_channels"),
-            (r#"{"model_type": "siglip", "vision_config": {"vision_use_head": false}}"#, "vision_use_head"),
+            (
+                r#"{"model_type": "bert", "position_embedding_type": "relative_key"}"#,
+                "relative_key",
+            ),
+            (
+                r#"{"model_type": "bert", "num_hidden_layers": 100000}"#,
+                "num_hidden_layers",
+            ),
+            (
+                r#"{"model_type": "clip", "vision_config": {"patch_size": 300}}"#,
+                "patch_size",
+            ),
+            (
+                r#"{"model_type": "clip", "vision_config": {"num_channels": 1}}"#,
+                "num_channels",
+            ),
+            (
+                r#"{"model_type": "siglip", "vision_config": {"vision_use_head": false}}"#,
+                "vision_use_head",
+            ),
         ] {
             let message = load(json).expect_err(json);
             assert!(message.contains(part), "{json}: {message}");
@@ -133,14 +155,29 @@ mod tests {
 
     #[test]
     fn absent_members_mean_what_transformers_means() {
-        let Ok(ModelConfig::Clip(clip)) = load(r#"{"model_type": "clip"}"#) else { panic!("CLIP's defaults load") };
+        let Ok(ModelConfig::Clip(clip)) = load(r#"{"model_type": "clip"}"#) else {
+            panic!("CLIP's defaults load")
+        };
         let (text, vision) = (clip.text.expect("text tower"), clip.vision.expect("vision tower"));
-        assert_eq!((text.tower.encoder.hidden, text.tower.positions, vision.patch, clip.width), (512, 77, 32, 512));
+        assert_eq!(
+            (
+                text.tower.encoder.hidden,
+                text.tower.positions,
+                vision.patch,
+                clip.width
+            ),
+            (512, 77, 32, 512)
+        );
         assert_eq!(text.end, EndOfText::First(49407));
         let legacy = r#"{"model_type": "clip", "projection_dim": 64, "text_config": {"hidden_size": 8},
                          "text_config_dict": {"hidden_size": 256, "eos_token_id": 2}}"#;
-        let Ok(ModelConfig::Clip(clip)) = load(legacy) else { panic!("a legacy config loads") };
+        let Ok(ModelConfig::Clip(clip)) = load(legacy) else {
+            panic!("a legacy config loads")
+        };
         let text = clip.text.expect("text tower");
-        assert_eq!((text.tower.encoder.hidden, text.end, clip.width), (256, EndOfText::HighestId, 64));
+        assert_eq!(
+            (text.tower.encoder.hidden, text.end, clip.width),
+            (256, EndOfText::HighestId, 64)
+        );
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct SiglipConfig {
     pub(crate) pad_id: u32,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RawSiglip {
     text_config: RawText,
@@ -88,17 +88,6 @@ impl SiglipConfig {
     /// Length of the vectors.
     pub(crate) fn width(&self) -> usize {
         self.vision.encoder.hidden
-    }
-}
-
-// === impl RawSiglip ===
-
-impl Default for RawSiglip {
-    fn default() -> Self {
-        Self {
-            text_config: RawText::default(),
-            vision_config: RawVision::default(),
-        }
     }
 }
 

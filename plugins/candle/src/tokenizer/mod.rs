@@ -87,7 +87,10 @@ impl TextTokenizer {
         if longest <= prefix.len() + suffix.len() {
             return Err(LoadError::file(
                 dir.label(files::CONFIG),
-                format!("a text of {longest} tokens has no room beside {} special tokens", prefix.len() + suffix.len()),
+                format!(
+                    "a text of {longest} tokens has no room beside {} special tokens",
+                    prefix.len() + suffix.len()
+                ),
             ));
         }
         let padding = needs.pad_id.map(|fallback| Padding {
@@ -97,7 +100,9 @@ impl TextTokenizer {
                 .or(padding.as_ref().map(|(id, _)| *id))
                 .unwrap_or(fallback),
             left: config.pads_left(padding.map(|(_, direction)| matches!(direction, PaddingDirection::Left))),
-            length: config.model_max_length().map_or(needs.positions, |length| length.min(needs.positions)),
+            length: config
+                .model_max_length()
+                .map_or(needs.positions, |length| length.min(needs.positions)),
         });
         let cut_left = config.cuts_left(truncation.map(|direction| matches!(direction, TruncationDirection::Left)));
         let tokenizer = Self {
@@ -111,11 +116,18 @@ impl TextTokenizer {
             canonical: Canonical::for_class(&config),
             prompt: needs.prompt,
         };
-        let own = tokenizer.prefix.iter().chain(&tokenizer.suffix).chain(tokenizer.padding.iter().map(|pad| &pad.id));
+        let own = tokenizer
+            .prefix
+            .iter()
+            .chain(&tokenizer.suffix)
+            .chain(tokenizer.padding.iter().map(|pad| &pad.id));
         match own.copied().find(|id| *id as usize >= needs.vocabulary) {
             Some(id) => Err(LoadError::file(
                 dir.label(files::TOKENIZER),
-                format!("special token {id} is not among the model's {} tokens", needs.vocabulary),
+                format!(
+                    "special token {id} is not among the model's {} tokens",
+                    needs.vocabulary
+                ),
             )),
             None => Ok(tokenizer),
         }
@@ -142,7 +154,10 @@ impl TextTokenizer {
             canonical = rule.apply(text);
             text = &canonical;
         }
-        let encoding = self.inner.encode_fast(text, false).map_err(|error| invalid(format!("text: {error}")))?;
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|error| invalid(format!("text: {error}")))?;
         self.finish(encoding.get_ids(), truncate)
     }
 
@@ -156,7 +171,10 @@ impl TextTokenizer {
 
     fn finish(&self, content: &[u32], truncate: bool) -> Result<Tokens, ItemError> {
         if let Some(id) = content.iter().find(|id| **id as usize >= self.vocabulary) {
-            return Err(invalid(format!("token {id} is not in the model's vocabulary of {}", self.vocabulary)));
+            return Err(invalid(format!(
+                "token {id} is not in the model's vocabulary of {}",
+                self.vocabulary
+            )));
         }
         let special = self.prefix.len() + self.suffix.len();
         let (total, room) = (content.len() + special, self.context - special);
@@ -184,7 +202,10 @@ impl TextTokenizer {
 }
 
 fn invalid(message: String) -> ItemError {
-    ItemError { code: ItemErrorCode::InvalidInput, message }
+    ItemError {
+        code: ItemErrorCode::InvalidInput,
+        message,
+    }
 }
 
 /// Puts a lower-casing step before the tokenizer's own normalizer.
