@@ -25,22 +25,14 @@ async fn a_waiting_call_that_is_dropped_is_never_computed() {
     let (stub, _) = Stub::loaded(json!({})).await;
     let running = stub.begin("stub:sleep:1h").await;
     let waiting = stub.begin("stub:abort").await;
-    waiting.abort();
-    // Wait until the plugin has noticed: then a third call is let in, to wait in its place.
-    let third = bounded(async {
-        loop {
-            let client = stub.client.clone();
-            let call =
-                tokio::spawn(async move { client.embed(vec![EmbedInput::text("third", true)], WIDTH, None).await });
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            if !call.is_finished() {
-                return call;
-            }
-        }
-    })
-    .await;
-    running.abort();
-    assert!(bounded(third).await.unwrap().is_ok());
+    // One after the other: each has left this end, and a later call been answered, before the next.
+    for call in [waiting, running] {
+        call.abort();
+        assert!(bounded(call).await.unwrap_err().is_cancelled());
+        bounded(stub.client.health()).await.unwrap();
+    }
+    stub.until_running(0).await;
+    assert!(stub.embed(&["next"]).await.is_ok());
     assert!(stub.process.pid().is_some());
 }
 
