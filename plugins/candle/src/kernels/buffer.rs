@@ -1,7 +1,7 @@
 //! Zeroed memory aligned for vectors, and for huge pages where it is large.
 
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    alloc::{Layout, alloc, dealloc, handle_alloc_error},
     fmt,
     marker::PhantomData,
     ptr::NonNull,
@@ -32,11 +32,14 @@ impl<T: Copy> Buffer<T> {
         let align = if bytes >= HUGE { HUGE } else { LINE };
         let layout = Layout::from_size_align(bytes, align).expect("a size that fits memory, a power of two");
         // SAFETY: the layout's size is not zero.
-        let memory = unsafe { alloc_zeroed(layout) };
+        let memory = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(memory.cast::<T>()) else {
             handle_alloc_error(layout)
         };
+        // The advice counts for pages not yet touched, so it comes before the zeros.
         advise_huge(memory, bytes);
+        // SAFETY: `bytes` bytes were just allocated.
+        unsafe { memory.write_bytes(0, bytes) };
         Self {
             start,
             len,
