@@ -25,7 +25,9 @@ pub struct MediaConfig {
     pub max_inline_bytes: usize,
     /// Threads that decode and resize.
     pub threads: usize,
-    /// Bytes that pictures being decoded may hold together.
+    /// Bytes that pictures being decoded, and full-size ones not dropped yet, may hold together. At least twice what
+    /// the largest picture takes (24 bytes for each of `decoder.max_pixels`) is used, so that a request with several
+    /// full-size images never waits for itself.
     pub max_decoding_bytes: u64,
 }
 
@@ -109,7 +111,7 @@ impl Media {
         Ok(Self {
             fetcher,
             pool: CpuPool::new(config.threads)?,
-            budget: Budget::new(config.max_decoding_bytes),
+            budget: Budget::new(config.max_decoding_bytes.max(2 * config.decoder.largest_peak_bytes())),
             decoder: config.decoder,
             max_inline_bytes: config.max_inline_bytes,
         })

@@ -95,6 +95,8 @@ def sources():
     yield "444.jpg", encoded(photo, format="JPEG", quality=90, subsampling=0)
     yield "progressive.jpg", encoded(photo, format="JPEG", quality=85, progressive=True, optimize=True)
     yield "restart.jpg", encoded(scene(77, 53, 4), format="JPEG", quality=80, restart_marker_rows=1)
+    yield "small.jpg", encoded(scene(15, 17, 9), format="JPEG", quality=85)
+    yield "pixel.jpg", encoded(scene(1, 1, 10), format="JPEG", quality=85)
     yield "grey.jpg", encoded(photo.convert("L"), format="JPEG", quality=85)
     cmyk = encoded(photo.convert("CMYK"), format="JPEG", quality=85)
     yield "cmyk.jpg", cmyk

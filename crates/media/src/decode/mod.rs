@@ -62,7 +62,7 @@ pub struct Decoded {
 
 /// The most bytes that decoding and compositing hold for one pixel of the header, in any format (a progressive CMYK
 /// JPEG: coefficients and samples; a GIF: frame, canvas and result).
-pub(crate) const PEAK_BYTES_PER_PIXEL: u64 = 12;
+const PEAK_BYTES_PER_PIXEL: u64 = 12;
 
 // === impl Decoder ===
 
@@ -97,6 +97,11 @@ impl Decoder {
             return Err(self.too_large(&header));
         }
         Ok(Checked { file, header })
+    }
+
+    /// The most bytes that decoding any picture within the limits may hold at once.
+    pub(crate) fn largest_peak_bytes(&self) -> u64 {
+        self.max_pixels.saturating_mul(PEAK_BYTES_PER_PIXEL)
     }
 
     fn too_large(&self, header: &Header) -> MediaError {

@@ -4,8 +4,9 @@ mod nearest;
 mod plan;
 mod spec;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 pub use self::spec::{Filter, ResizeMode, ResizeSpec};
 
@@ -35,8 +36,8 @@ pub(crate) fn resize(decoded: &Decoded, spec: &ResizeSpec) -> Result<Pixels, Med
         support,
         vertical_first: plan.vertical_first != orientation.swap,
     };
-    let rgb = pass.run::<3>(&stored.rgb)?;
-    let alpha = stored.alpha.as_ref().map(|plane| pass.run::<1>(plane)).transpose()?;
+    let rgb = pass.run::<U8x3>(&stored.rgb)?;
+    let alpha = stored.alpha.as_ref().map(|plane| pass.run::<U8>(plane)).transpose()?;
     Ok(plan.pad(orientation.apply(Pixels {
         width,
         height,
@@ -62,12 +63,12 @@ struct Passes {
 // === impl Passes ===
 
 impl Passes {
-    /// `plane` has `N` bytes a pixel, 1 or 3.
+    /// `plane` is of pixels `P`.
     ///
     /// Each pass rounds to 8 bits, so their order shows. The resampler's own is always rows first (up to 17 levels away
     /// from Pillow's on noise), hence two calls, each with one pass to do. What is left between it and Pillow is the
     /// precision of the weights: one level in one byte of 200. What the second pass won't read is left out of the first.
-    fn run<const N: usize>(&self, plane: &[u8]) -> Result<Plane, MediaError> {
+    fn run<P: PixelTrait>(&self, plane: &[u8]) -> Result<Plane, MediaError> {
         let (filter, support) = (self.filter, self.support);
         let Area {
             left,
@@ -82,14 +83,14 @@ impl Passes {
                 width: f64::from(count),
                 ..self.area
             };
-            let rows = convolve::<N>(plane, self.size, strip, (count, self.to.1), filter)?;
+            let rows = convolve::<P>(plane, self.size, strip, (count, self.to.1), filter)?;
             let rest = Area {
                 left: left - f64::from(first),
                 top: 0.0,
                 width,
                 height: f64::from(self.to.1),
             };
-            convolve::<N>(&rows, (count, self.to.1), rest, self.to, filter)
+            convolve::<P>(&rows, (count, self.to.1), rest, self.to, filter)
         } else {
             let (first, count) = window(top, height, self.size.1, self.to.1, support);
             let strip = Area {
@@ -97,27 +98,26 @@ impl Passes {
                 height: f64::from(count),
                 ..self.area
             };
-            let columns = convolve::<N>(plane, self.size, strip, (self.to.0, count), filter)?;
+            let columns = convolve::<P>(plane, self.size, strip, (self.to.0, count), filter)?;
             let rest = Area {
                 left: 0.0,
                 top: top - f64::from(first),
                 width: f64::from(self.to.0),
                 height,
             };
-            convolve::<N>(&columns, (self.to.0, count), rest, self.to, filter)
+            convolve::<P>(&columns, (self.to.0, count), rest, self.to, filter)
         }
     }
 }
 
-/// One call of the resampler.
-fn convolve<const N: usize>(
+/// One call of the resampler, typed: its untyped call compiles the kernels of every pixel type there is.
+fn convolve<P: PixelTrait>(
     plane: &[u8],
     size: (u32, u32),
     area: Area,
     to: (u32, u32),
     filter: FilterType,
 ) -> Result<Plane, MediaError> {
-    let pixel_type = if N == 1 { PixelType::U8 } else { PixelType::U8x3 };
     // Rounding may have put an edge a hair outside, which the resampler would refuse.
     let (left, top) = (area.left.max(0.0), area.top.max(0.0));
     let (width, height) = (
@@ -127,12 +127,13 @@ fn convolve<const N: usize>(
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(filter))
         .crop(left, top, width, height);
-    let source = ImageRef::new(size.0, size.1, plane, pixel_type).map_err(|_| NO_SIZE)?;
-    let mut target = Image::new(to.0, to.1, pixel_type);
+    let source = TypedImageRef::<P>::from_buffer(size.0, size.1, plane).map_err(|_| NO_SIZE)?;
+    let mut bytes = vec![0; to.0 as usize * to.1 as usize * P::size()];
+    let mut target = TypedImage::<P>::from_buffer(to.0, to.1, &mut bytes).map_err(|_| NO_SIZE)?;
     Resizer::new()
-        .resize(&source, &mut target, &options)
+        .resize_typed(&source, &mut target, &options)
         .map_err(|_| NO_SIZE)?;
-    Ok(target.into_vec())
+    Ok(bytes)
 }
 
 /// The pixels of an axis that resampling `start` and `length` of it to `to` pixels can read: first and count.

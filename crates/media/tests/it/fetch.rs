@@ -1,9 +1,5 @@
 //! Fetching against servers that redirect inside, drip, lie, flood and compress.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
-
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -11,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Behaviour, Log, Server, converse, eventually, ok, redirect, with_headers};
 use futures::future::BoxFuture;
 use sensorium_media::{FetchConfig, FetchFailure, Fetcher, MediaError, Resolve, Source};
-use support::{Behaviour, Log, Server, converse, eventually, ok, redirect, with_headers};
 use tokio::net::TcpListener;
 
 async fn fetch(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, MediaError> {
@@ -420,7 +416,7 @@ async fn helper_fetches_directly() {
 #[test]
 fn proxy_variables_are_ignored() {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "helper_fetches_directly"]);
+    child.args(["--exact", "fetch::helper_fetches_directly"]);
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"] {
         child.env(name, "http://127.0.0.1:1/");
     }

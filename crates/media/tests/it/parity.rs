@@ -1,7 +1,5 @@
 //! The same pixels as Pillow, for every kind of file: goldens made by make_goldens.py.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;

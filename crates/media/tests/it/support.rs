@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 /// What happens after a request has been read.
 #[derive(Clone)]
-pub enum Behaviour {
+pub(crate) enum Behaviour {
     /// These bytes, then the connection is closed.
     Say(Vec<u8>),
     /// These bytes, then nothing for ever.
@@ -24,24 +24,24 @@ pub enum Behaviour {
 }
 
 /// A running server; it stops with the test's runtime.
-pub struct Server {
-    pub address: SocketAddr,
-    pub log: Arc<Log>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) log: Arc<Log>,
 }
 
 #[derive(Default)]
-pub struct Log {
+pub(crate) struct Log {
     /// Connections accepted.
-    pub accepted: AtomicUsize,
+    pub(crate) accepted: AtomicUsize,
     /// Connections that the client has closed, or that were served to the end.
-    pub finished: AtomicUsize,
+    pub(crate) finished: AtomicUsize,
     /// Heads of requests, as they came.
-    pub requests: Mutex<Vec<String>>,
+    pub(crate) requests: Mutex<Vec<String>>,
 }
 
 impl Server {
     /// Answers each path in its own way, others with 404.
-    pub async fn start(routes: impl IntoIterator<Item = (&'static str, Behaviour)>) -> Self {
+    pub(crate) async fn start(routes: impl IntoIterator<Item = (&'static str, Behaviour)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes: Arc<HashMap<&'static str, Behaviour>> = Arc::new(routes.into_iter().collect());
@@ -60,16 +60,16 @@ impl Server {
         Self { address, log }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.log.accepted.load(Ordering::SeqCst)
     }
 
     /// A configuration that may fetch from here and from nowhere else inside.
-    pub fn config(&self) -> FetchConfig {
+    pub(crate) fn config(&self) -> FetchConfig {
         FetchConfig {
             allow: vec![self.address.to_string().parse().unwrap()],
             ..FetchConfig::default()
@@ -78,7 +78,7 @@ impl Server {
 }
 
 /// Reads one request's head and behaves.
-pub async fn converse<S>(mut stream: S, routes: &HashMap<&'static str, Behaviour>, log: &Log)
+pub(crate) async fn converse<S>(mut stream: S, routes: &HashMap<&'static str, Behaviour>, log: &Log)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -117,21 +117,21 @@ where
 }
 
 /// A complete reply of status 200.
-pub fn ok(body: &[u8]) -> Behaviour {
+pub(crate) fn ok(body: &[u8]) -> Behaviour {
     with_headers(&format!("Content-Length: {}\r\n", body.len()), body)
 }
 
 /// A reply of status 200 with these headers, complete with their line ends.
-pub fn with_headers(headers: &str, body: &[u8]) -> Behaviour {
+pub(crate) fn with_headers(headers: &str, body: &[u8]) -> Behaviour {
     Behaviour::Say([format!("HTTP/1.1 200 OK\r\n{headers}\r\n").as_bytes(), body].concat())
 }
 
-pub fn redirect(location: &str) -> Behaviour {
+pub(crate) fn redirect(location: &str) -> Behaviour {
     Behaviour::Say(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n").into_bytes())
 }
 
 /// Waits for a condition, for at most a minute.
-pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..6_000 {
         if condition() {
             return;

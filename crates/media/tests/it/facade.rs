@@ -1,18 +1,14 @@
 //! The facade: every kind of source, order, deadlines, and memory that is reserved before it is spent.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{Behaviour, Server, eventually, ok};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use sensorium_media::{Filter, Format, Media, MediaConfig, MediaError, ResizeMode, ResizeSpec, Source};
-use support::{Behaviour, Server, eventually, ok};
 use tokio::time::Instant;
 
 const SPEC: ResizeSpec = ResizeSpec {
@@ -156,30 +152,34 @@ async fn many_bombs_at_once_are_refused_by_their_headers() {
     }
 }
 
+/// Room for two pictures of 500x400 being decoded, at 12 bytes a pixel.
+fn narrow(config: &mut MediaConfig) {
+    config.decoder.max_pixels = 500 * 400;
+    config.max_decoding_bytes = 1;
+    config.threads = 4;
+}
+
 #[tokio::test]
 async fn pictures_wait_for_memory_instead_of_piling_up() {
-    // 12 bytes a pixel: room for one of these at a time.
-    let media = media(|config| config.max_decoding_bytes = 500 * 400 * 12);
-    let sources = vec![png(500, 400); 12];
-    assert_eq!(media.load_all(sources, Some(&SPEC), soon()).await.unwrap().len(), 12);
-    // More than the budget runs alone.
-    assert!(media.load(png(900, 900), Some(&SPEC), soon()).await.is_ok());
+    let media = media(narrow);
+    let sources = vec![png(500, 400); 24];
+    assert_eq!(media.load_all(sources, Some(&SPEC), soon()).await.unwrap().len(), 24);
 }
 
 #[tokio::test]
 async fn full_size_pixels_stay_reserved_until_dropped() {
-    let media = media(|config| config.max_decoding_bytes = 500 * 400 * 12);
-    let held = media.load(png(500, 400), None, soon()).await.unwrap();
+    let media = media(narrow);
+    let held = media.load_all(vec![png(500, 400); 3], None, soon()).await.unwrap();
+    let more = media.load_all(vec![png(500, 400); 2], None, soon()).await.unwrap();
+    // 3 of the 4.8 MB are held; one more would take 2.4 to decode.
     let short = Instant::now() + Duration::from_millis(100);
-    assert_eq!(
-        media.load(png(500, 400), Some(&SPEC), short).await.unwrap_err(),
-        MediaError::Deadline
-    );
-    drop(held);
+    let refused = media.load(png(500, 400), Some(&SPEC), short).await.unwrap_err();
+    assert_eq!(refused, MediaError::Deadline);
+    drop((held, more));
     assert!(media.load(png(500, 400), Some(&SPEC), soon()).await.is_ok());
 
-    let error = media.load_all(vec![png(500, 400); 9], None, soon()).await.unwrap_err();
-    assert_eq!(error.error, MediaError::TooMuchTogether);
+    let refused = media.load_all(vec![png(500, 400); 9], None, soon()).await.unwrap_err();
+    assert_eq!(refused.error, MediaError::TooMuchTogether);
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! Files made to hurt: bombs, cuts, lies and formats that look like images.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use bytes::Bytes;
 use sensorium_media::{Alpha, Decoder};
 
@@ -188,5 +186,23 @@ fn damaged_files_never_panic_and_never_grow() {
             // A decoder's panic is caught by the pool; this says which files to report upstream.
             assert!(got.is_ok(), "{name} panics a decoder");
         }
+    }
+}
+
+#[test]
+fn harmless_oddities_are_no_damage() {
+    let file = golden("420.jpg");
+    let rows: [(&str, Vec<u8>); 5] = [
+        ("trailing bytes", [&file[..], b"appended by a camera"].concat()),
+        ("a second picture behind the first", [&file[..], &file[..]].concat()),
+        ("no end marker", file[..file.len() - 2].to_vec()),
+        (
+            "fill bytes before a marker",
+            [&file[..2], b"\xff\xff\xff", &file[2..]].concat(),
+        ),
+        ("a comment", [&file[..2], b"\xff\xfe\0\x06hey!", &file[2..]].concat()),
+    ];
+    for (name, odd) in rows {
+        assert_eq!(verdict(&odd), "ok", "{name}");
     }
 }
