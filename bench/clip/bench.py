@@ -66,8 +66,13 @@ def build_example() -> pathlib.Path:
     return EXAMPLE
 
 
+def operands(files: pathlib.Path, dtype: str, threads: int) -> list:
+    """What every contender is told."""
+    return [files, dtype, threads, files / "images.rgb", files / "tokens.json"]
+
+
 def contenders(files: pathlib.Path, dtype: str, threads: int, tuned: bool, example: pathlib.Path) -> dict[str, Contender]:
-    shared = [files, dtype, threads, files / "images.rgb", files / "tokens.json"]
+    shared = operands(files, dtype, threads)
     peer = [sys.executable, HERE / "peer.py", *shared]
     result = {"ours": Contender(example, *shared), "torch": Contender(*peer, "ships")}
     if tuned:
@@ -147,12 +152,11 @@ def main() -> None:
         files = pathlib.Path(folder)
         model.make(files)
         model.inputs(files, 32, TEXT_TOKENS - 2)
-        reference = None
+        exact = Contender(sys.executable, HERE / "peer.py", *operands(files, "f32", arguments.threads), "ships")
+        reference = {task: exact.ask(task, 32, vectors=True)["vectors"] for task in ("image", "text")}
+        exact.close()
         for dtype in sorted(arguments.dtypes, key=["f32", "bf16"].index):
             running = contenders(files, dtype, arguments.threads, arguments.tuned, example)
-            if reference is None:
-                exact = running["torch"] if dtype == "f32" else contenders(files, "f32", arguments.threads, False, example)["torch"]
-                reference = {task: exact.ask(task, 32, vectors=True)["vectors"] for task in ("image", "text")}
             passed &= check_parity(running["ours"], dtype, reference)
             for task, count, repeat, asked in WORK:
                 label = f"{task} {dtype}, batch {count}"
