@@ -37,7 +37,7 @@ def wrk(url: str, script: pathlib.Path, connections: int, seconds: float, *argum
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "--latency", "-s", str(script), url]
-    output = subprocess.run([*command, "--", *arguments], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([*command, "--", *map(str, arguments)], capture_output=True, text=True, check=True).stdout
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     return Load(
         rate=float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]),
