@@ -10,6 +10,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::observe::note_model;
 use crate::state::AppState;
 
 /// Header with which a client bounds its request, in milliseconds.
@@ -27,18 +28,19 @@ pub(crate) struct Call {
 // === impl Call ===
 
 impl Call {
-    /// The context of a request for a model, whose body has arrived: its time begins now.
+    /// The context of a request for a model, whose body has arrived: its time begins now, and from
+    /// now on metrics and log name the model, however the request ends.
     ///
     /// # Errors
     /// If it asks for a deadline that it can't have.
     pub(crate) fn new(request: &HttpRequest, state: &AppState, model: &str, task: Task) -> Result<Self, ApiError> {
+        let model = state.engine.model(model);
+        if let Some(model) = &model {
+            note_model(request, &model.id);
+        }
         let timeout = match requested_timeout(request, &state.config)? {
             Some(timeout) => timeout,
-            None => state
-                .engine
-                .model(model)
-                .and_then(|model| model.timeout)
-                .unwrap_or(state.config.timeout),
+            None => model.and_then(|model| model.timeout).unwrap_or(state.config.timeout),
         };
         let deadline = Instant::now() + timeout;
         let cancel = CancellationToken::new();

@@ -5,7 +5,7 @@ use actix_web::http::header::HeaderValue;
 
 /// Names of fields that were not understood.
 pub(crate) const IGNORED: &str = "x-sensorium-ignored";
-/// Indices of inputs whose text was cut.
+/// Which texts were cut: indices of inputs, `labels[i]`.
 pub(crate) const TRUNCATED: &str = "x-sensorium-truncated";
 
 /// Most entries of one header, so that it stays within what clients read.
@@ -19,8 +19,8 @@ pub(crate) fn add_ignored(reply: &mut HttpResponseBuilder, names: &[String]) {
 }
 
 /// Adds `x-sensorium-truncated` if any text was cut.
-pub(crate) fn add_truncated(reply: &mut HttpResponseBuilder, indices: impl Iterator<Item = usize>) {
-    add(reply, TRUNCATED, indices.map(|index| index.to_string()).collect());
+pub(crate) fn add_truncated(reply: &mut HttpResponseBuilder, texts: impl Iterator<Item = String>) {
+    add(reply, TRUNCATED, texts.collect());
 }
 
 fn add(reply: &mut HttpResponseBuilder, header: &'static str, mut entries: Vec<String>) {

@@ -12,7 +12,7 @@ use sensorium_media::{MediaError, Pixels, ResizeSpec, Source};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::tokens::decode_cl100k;
-use crate::wire::input::{ImageRef, Inputs, Item};
+use crate::wire::input::{ImageRef, Inputs, Item, check_text};
 
 /// What the model can do, if it embeds.
 ///
@@ -55,7 +55,7 @@ pub(crate) async fn prepare(
         check_modality(name, &item, embed)?;
         match item {
             Item::Text(text) => ready.push(Some(EmbedPayload::Text(text))),
-            Item::Tokens(ids) => ready.push(Some(tokens(name, ids, admission.model(), embed).await?)),
+            Item::Tokens(ids) => ready.push(Some(tokens(state, name, ids, admission.model(), embed).await?)),
             Item::Image(image) => {
                 let source = source(image).map_err(|source| ApiError::Media {
                     param: name.clone(),
@@ -100,6 +100,7 @@ fn check_modality(name: &str, item: &Item, embed: &EmbedCapabilities) -> Result<
 }
 
 async fn tokens(
+    state: &AppState,
     name: &str,
     ids: Vec<u32>,
     model: &ModelSummary,
@@ -107,11 +108,13 @@ async fn tokens(
 ) -> Result<EmbedPayload, ApiError> {
     match model.token_input {
         TokenInput::Cl100k => {
-            let name = name.to_owned();
+            let param = name.to_owned();
             // The first call reads a vocabulary of 100,000 entries.
-            let text = tokio::task::spawn_blocking(move || decode_cl100k(&name, &ids)).await;
-            text.map_err(|_| ApiError::Internal("decoding token ids failed"))?
-                .map(EmbedPayload::Text)
+            let text = tokio::task::spawn_blocking(move || decode_cl100k(&param, &ids)).await;
+            let text = text.map_err(|_| ApiError::Internal("decoding token ids failed"))??;
+            // One id may stand for a hundred bytes.
+            check_text(name, &text, &state.config.limits)?;
+            Ok(EmbedPayload::Text(text))
         }
         TokenInput::Native if embed.token_ids => Ok(EmbedPayload::TokenIds(ids)),
         TokenInput::Native | TokenInput::Reject => Err(ApiError::invalid(

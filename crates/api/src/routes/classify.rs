@@ -11,7 +11,6 @@ use crate::context::Call;
 use crate::error::ApiError;
 use crate::headers::{add_ignored, add_truncated};
 use crate::inputs::{embed_capabilities, prepare, truncates};
-use crate::observe::note_model;
 use crate::state::AppState;
 use crate::vectors::{mean, score};
 use crate::wire::classify::{Classification, ClassifyCall, ClassifyReply, Prediction, Question, Template};
@@ -44,7 +43,7 @@ use crate::wire::schema::{ClassifyForm, ClassifyRequest};
     responses(
         (status = 200, description = "The labels of each input, highest score first.", body = ClassifyReply, headers(
             ("x-sensorium-ignored" = String, description = "Fields that were not understood, if there were any"),
-            ("x-sensorium-truncated" = String, description = "Indices of inputs whose text was cut, if any was"),
+            ("x-sensorium-truncated" = String, description = "Indices of inputs whose text was cut, and labels[i] where a label's prompt was, if any was"),
         )),
         (status = 400, description = "A parameter, an image or a text is wrong; `param` says which.", body = ErrorBody),
         (status = 404, description = "There is no such model.", body = ErrorBody),
@@ -76,7 +75,6 @@ pub(crate) async fn create(
     let call = Call::new(&request, &state, &model, Task::Embed)?;
     let admission = state.engine.admit(&model, call.context.clone()).await?;
     let id = &admission.model().id;
-    note_model(&request, id);
     let Some(scoring) = embed_capabilities(&admission)?.scoring else {
         let message = "this model has no scoring rule: classify with one that was trained to match images with text";
         return Err(ApiError::invalid("model", message));
@@ -84,7 +82,6 @@ pub(crate) async fn create(
     let truncate = truncates(question.truncate, admission.model());
     let (param, listed, count) = (inputs.param, inputs.listed, inputs.items.len());
     let mut inputs = prepare(&state, &admission, inputs, truncate).await?;
-    drop(reservation);
     inputs.extend(prompts(&question, truncate));
     let sent = inputs.len();
     let embeddings = admission.embed(inputs).await.map_err(|error| match error {
@@ -97,6 +94,8 @@ pub(crate) async fn create(
         }
         other => ApiError::at_input(other, param, listed),
     })?;
+    // Until now texts of the body have waited in the queue.
+    drop(reservation);
     if embeddings.len() != sent {
         return Err(ApiError::Internal("the engine lost a vector"));
     }
@@ -125,7 +124,15 @@ fn reply(
     let mut response = HttpResponse::Ok();
     add_ignored(&mut response, &question.ignored);
     let cut = inputs.iter().enumerate().filter(|(_, embedding)| embedding.truncated);
-    add_truncated(&mut response, cut.map(|(index, _)| index));
+    let cut_labels = prompts
+        .chunks(question.templates.len())
+        .enumerate()
+        .filter(|(_, prompts)| prompts.iter().any(|prompt| prompt.truncated));
+    let cut = cut.map(|(index, _)| index.to_string());
+    add_truncated(
+        &mut response,
+        cut.chain(cut_labels.map(|(index, _)| format!("labels[{index}]"))),
+    );
     let tokens = inputs
         .iter()
         .chain(prompts)

@@ -9,7 +9,6 @@ use crate::context::Call;
 use crate::error::ApiError;
 use crate::headers::{add_ignored, add_truncated};
 use crate::inputs::{embed_capabilities, prepare, truncates};
-use crate::observe::note_model;
 use crate::state::AppState;
 use crate::vectors::{check_dimensions, shorten, to_base64};
 use crate::wire::embeddings::{
@@ -77,16 +76,16 @@ pub(crate) async fn create(
     };
     let call = Call::new(&request, &state, &asked.model, Task::Embed)?;
     let admission = state.engine.admit(&asked.model, call.context.clone()).await?;
-    note_model(&request, &admission.model().id);
     check_dimensions(asked.dimensions, embed_capabilities(&admission)?)?;
     let truncate = truncates(asked.truncate, admission.model());
     let (param, listed) = (asked.inputs.param, asked.inputs.listed);
     let inputs = prepare(&state, &admission, asked.inputs, truncate).await?;
-    drop(reservation);
     let embeddings = admission
         .embed(inputs)
         .await
         .map_err(|error| ApiError::at_input(error, param, listed))?;
+    // Until now texts of the body have waited in the queue.
+    drop(reservation);
     Ok(reply(
         &admission.model().id,
         embeddings,
@@ -109,7 +108,7 @@ fn reply(
         .iter()
         .enumerate()
         .filter(|(_, embedding)| embedding.truncated);
-    add_truncated(&mut response, cut.map(|(index, _)| index));
+    add_truncated(&mut response, cut.map(|(index, _)| index.to_string()));
     let tokens = embeddings.iter().map(|embedding| u64::from(embedding.tokens)).sum();
     let data = embeddings.into_iter().enumerate().map(|(index, embedding)| {
         let mut values = embedding.values;
