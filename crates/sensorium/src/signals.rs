@@ -32,8 +32,12 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                // The engine logs what came of it.
-                _ = self.hangup.recv() => drop(engine.reload().await),
+                _ = self.hangup.recv() => {
+                    // Models may take long to load, and a signal to stop must not wait for them.
+                    let engine = engine.clone();
+                    // The engine logs what came of it.
+                    tokio::spawn(async move { drop(engine.reload().await) });
+                }
             }
         }
     }
