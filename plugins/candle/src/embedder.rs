@@ -71,6 +71,9 @@ impl Embedder {
         let mut texts = Vec::new();
         let mut images = Vec::new();
         for (place, input) in inputs.iter().enumerate() {
+            if context.is_cancelled() {
+                return Err(candle_core::Error::msg(CALLED_OFF));
+            }
             let failed = match &input.payload {
                 EmbedPayload::Image(image) => self.check(image).map(|()| images.push((place, image))),
                 EmbedPayload::Text(_) | EmbedPayload::TokenIds(_) => {
@@ -78,6 +81,8 @@ impl Embedder {
                 }
             };
             items[place] = failed.err().map(Err);
+            // Long texts take long to tokenize, and that is no stall.
+            context.tick();
         }
         self.texts(&texts, &mut items, context)?;
         self.images(&images, &mut items, context)?;
