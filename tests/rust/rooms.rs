@@ -18,7 +18,16 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that compute models. The host must not reach any of them.
-const ML: &[&str] = &["candle-core", "candle-nn", "mistralrs", "tch", "torch-sys", "diffusers", "tokenizers", "ort"];
+const ML: &[&str] = &[
+    "candle-core",
+    "candle-nn",
+    "mistralrs",
+    "tch",
+    "torch-sys",
+    "diffusers",
+    "tokenizers",
+    "ort",
+];
 
 #[test]
 fn arrows_between_rooms_run_one_way() {
@@ -34,7 +43,11 @@ fn arrows_between_rooms_run_one_way() {
             }
             let target = name(dependency);
             if rooms.contains(target) {
-                assert!(allowed.contains(&target), "{} must not depend on {target}", name(package));
+                assert!(
+                    allowed.contains(&target),
+                    "{} must not depend on {target}",
+                    name(package)
+                );
             }
         }
     }
@@ -43,9 +56,17 @@ fn arrows_between_rooms_run_one_way() {
 #[test]
 fn the_host_links_no_ml_library() {
     let metadata = metadata(&[]);
-    let names: BTreeMap<&str, &str> = array(&metadata["packages"]).map(|p| (text(&p["id"]), name(p))).collect();
-    let edges: BTreeMap<&str, &Value> = array(&metadata["resolve"]["nodes"]).map(|n| (text(&n["id"]), n)).collect();
-    let host = names.iter().find(|(_, name)| **name == "sensorium").expect("the host is a workspace member").0;
+    let names: BTreeMap<&str, &str> = array(&metadata["packages"])
+        .map(|p| (text(&p["id"]), name(p)))
+        .collect();
+    let edges: BTreeMap<&str, &Value> = array(&metadata["resolve"]["nodes"])
+        .map(|n| (text(&n["id"]), n))
+        .collect();
+    let host = names
+        .iter()
+        .find(|(_, name)| **name == "sensorium")
+        .expect("the host is a workspace member")
+        .0;
 
     let mut seen = BTreeSet::from([*host]);
     let mut queue = VecDeque::from([*host]);
@@ -58,7 +79,11 @@ fn the_host_links_no_ml_library() {
             }
         }
     }
-    let linked: Vec<&str> = seen.iter().map(|id| names[id]).filter(|name| ML.contains(name)).collect();
+    let linked: Vec<&str> = seen
+        .iter()
+        .map(|id| names[id])
+        .filter(|name| ML.contains(name))
+        .collect();
     assert!(seen.len() > 50, "the graph was not walked: {} crates", seen.len());
     assert_eq!(linked, Vec::<&str>::new(), "the host links ML libraries");
 }
@@ -68,7 +93,11 @@ fn every_room_is_known() {
     let metadata = metadata(&["--no-deps"]);
     for package in array(&metadata["packages"]) {
         let known = is_plugin(package) || ARROWS.iter().any(|(room, _)| *room == name(package));
-        assert!(known, "{} is a new room: give it its arrows here and in ARCHITECTURE.md", name(package));
+        assert!(
+            known,
+            "{} is a new room: give it its arrows here and in ARCHITECTURE.md",
+            name(package)
+        );
     }
 }
 
@@ -84,7 +113,14 @@ fn is_plugin(package: &Value) -> bool {
 fn metadata(extra: &[&str]) -> Value {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--manifest-path",
+            manifest,
+        ])
         // Crates of other platforms need not be on this machine.
         .args(["--filter-platform", &host()])
         .args(extra)
@@ -95,9 +131,16 @@ fn metadata(extra: &[&str]) -> Value {
 }
 
 fn host() -> String {
-    let output = Command::new("rustc").args(["--version", "--verbose"]).output().expect("rustc runs");
+    let output = Command::new("rustc")
+        .args(["--version", "--verbose"])
+        .output()
+        .expect("rustc runs");
     let version = String::from_utf8(output.stdout).expect("rustc speaks UTF-8");
-    version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host").to_owned()
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .expect("rustc names its host")
+        .to_owned()
 }
 
 fn array(value: &Value) -> impl Iterator<Item = &Value> {
