@@ -20,7 +20,7 @@ run: build       ## serve the bundled models on 127.0.0.1:8080
 
 test: test-rust test-clients  ## run every test, after all the set-up that they need
 
-test-rust: $(VENV)/.ready
+test-rust: build $(VENV)/.ready
 	SENSORIUM_TEST_PYTHON=$(CURDIR)/$(VENV)/bin/python $(CARGO) test $(FLAGS)
 
 test-clients: build $(VENV)/.ready tests/clients/node/node_modules/.ready

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import shutil
 import subprocess
-
-import pytest
-
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 def curl(*arguments: str, stdin: str | None = None) -> tuple[int, dict]:
@@ -33,8 +29,6 @@ def test_embed_an_uploaded_picture(server, examples):
 
 
 def test_classify_with_own_labels(server, examples):
-    import base64
-
     path, _ = examples[0]
     picture = base64.b64encode(path.read_bytes()).decode()
     labels = [caption for _, caption in examples]

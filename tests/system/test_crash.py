@@ -11,6 +11,7 @@ import pytest
 
 from conftest import ROOT, wait_until
 
+BATCHES = "sensorium_batch_size_count"
 REGISTRY = f"""
 [[model]]
 id = "canary"
@@ -49,7 +50,7 @@ async def burst_with_kill(server, model: str, plugin_pids: list[int], answered_b
                 await asyncio.sleep(0.05)
 
         singing = asyncio.create_task(sing())
-        while sum(task.done() for task in burst) < answered_before_kill:
+        while sum(task.done() for task in burst) < answered_before_kill or server.metric(BATCHES, model=model) == 0:
             await asyncio.sleep(0.001)
         for pid in plugin_pids:
             os.kill(pid, signal.SIGKILL)

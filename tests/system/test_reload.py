@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -38,6 +39,11 @@ def test_a_bad_edit_changes_nothing_and_says_why(start, tmp_path):
     wait_until(lambda: ids(server) == {"two"}, "a later good edit is taken")
 
 
-def test_sigterm_stops_cleanly(start):
-    server = start(ONE)
-    assert server.stop() == 0
+def test_sigterm_lets_a_running_request_finish(start):
+    server = start(ONE + 'options = { latency = "2s" }\n')
+    with ThreadPoolExecutor() as pool:
+        body = {"model": "one", "input": "slow"}
+        reply = pool.submit(httpx.post, f"{server.url}/v1/embeddings", json=body, timeout=60)
+        wait_until(lambda: server.metric("sensorium_requests_running", model="one") == 1, "the request runs")
+        assert server.stop() == 0
+        assert reply.result().status_code == 200
