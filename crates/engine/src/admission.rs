@@ -9,7 +9,6 @@ use sensorium_contract::{
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{CacheKey, CacheScope};
-use crate::metrics::GaugeGuard;
 use crate::model::{Core, Slot};
 use crate::{Error, ModelSummary, Owner};
 
@@ -33,7 +32,6 @@ pub struct Admission {
     capabilities: Arc<Capabilities>,
     context: RequestContext,
     _slot: Slot,
-    _running: GaugeGuard,
 }
 
 /// What the cache had of a request, and what it had not.
@@ -61,14 +59,12 @@ impl Admission {
         context: RequestContext,
         slot: Slot,
     ) -> Self {
-        let running = core.shared().metrics.running(&model.id, context.task);
         Self {
             model,
             core,
             capabilities,
             context,
             _slot: slot,
-            _running: running,
         }
     }
 

@@ -72,6 +72,29 @@ async fn what_waits_while_the_instance_computes_becomes_one_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_counted_as_waiting_or_running_or_neither() {
+    let house = House::new(STUB).await;
+    house.embed("stub", &["load"]).await.unwrap();
+    let counts = || {
+        let of = |name: &str| house.metric(&format!("sensorium_requests_{name}"), "stub");
+        (of("waiting"), of("running"))
+    };
+    assert_eq!(counts(), (0.0, 0.0), "it has been answered");
+    let _admitted = house.engine.admit("stub", context()).await.unwrap();
+    assert_eq!(counts(), (0.0, 0.0), "it has asked for nothing yet");
+    let busy = house.occupy("stub", "stub:sleep:10s").await;
+    assert_eq!(counts(), (0.0, 1.0), "it computes");
+    let waits = tokio::spawn({
+        let engine = house.engine.clone();
+        async move { embed(&engine, "stub", vec![EmbedInput::text("waits", true)]).await }
+    });
+    eventually("one computes and one waits", || counts() == (1.0, 1.0)).await;
+    busy.abort();
+    within(waits).await.unwrap().unwrap();
+    eventually("none is left", || counts() == (0.0, 0.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_not_full_waits_for_others_where_the_registry_says_so() {
     let house = House::new(&with("batch = { max = 8, wait = \"10s\" }")).await;
     let results = house.embed_each("stub", (0..8).map(|n| format!("text {n}"))).await;

@@ -249,11 +249,11 @@ impl Dispatcher {
         }
     }
 
-    /// Counts the requests of a batch as no longer waiting.
+    /// Counts the requests of a batch as running, no longer as waiting.
     pub(super) fn observe_begin(&self, parts: &[Part]) {
         let model = &self.settings.model;
         for part in parts {
-            if part.job.begin() {
+            if part.job.begin(|| self.metrics.running(model, Task::Embed)) {
                 self.metrics.queued(model, Task::Embed, part.job.queued().elapsed());
             }
         }

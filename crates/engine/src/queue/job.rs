@@ -18,8 +18,6 @@ pub(crate) struct Job {
     queued: Instant,
     gone: CancellationToken,
     reply: Mutex<Reply>,
-    /// Counts it among the waiting requests until it is sent.
-    waiting: Mutex<Option<GaugeGuard>>,
 }
 
 /// Some of a job's inputs, all of one modality, that wait or compute together.
@@ -50,6 +48,9 @@ enum Reply {
         results: Vec<Option<Embedding>>,
         missing: usize,
         sender: oneshot::Sender<Result<Vec<Embedding>, Error>>,
+        /// Counts it among the waiting requests until it begins, then among the running ones until it is answered.
+        counted: GaugeGuard,
+        begun: bool,
     },
     Sent,
 }
@@ -71,16 +72,16 @@ impl Job {
             results,
             missing,
             sender,
+            counted: waiting,
+            begun: false,
         });
-        let (gone, waiting) = (cancel.child_token(), Mutex::new(Some(waiting)));
         (
             Arc::new(Job {
                 inputs,
                 deadline,
                 queued: Instant::now(),
-                gone,
+                gone: cancel.child_token(),
                 reply,
-                waiting,
             }),
             answer,
         )
@@ -106,13 +107,17 @@ impl Job {
         self.gone.cancel();
     }
 
-    /// A part of it is being sent. True if none has been before: it no longer counts as waiting.
-    pub(super) fn begin(&self) -> bool {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .is_some()
+    /// A part of it is being sent. True if none has been before: it no longer counts as waiting, but as running, until
+    /// it is answered.
+    pub(super) fn begin(&self, running: impl FnOnce() -> GaugeGuard) -> bool {
+        match &mut *self.reply() {
+            Reply::Open { counted, begun, .. } if !*begun => {
+                *counted = running();
+                *begun = true;
+                true
+            }
+            Reply::Open { .. } | Reply::Sent => false,
+        }
     }
 
     /// Resolves when nobody waits for it any more.
@@ -212,7 +217,9 @@ impl Part {
 
 impl Reply {
     fn send(&mut self, outcome: Result<Vec<Embedding>, Error>) {
-        if let Reply::Open { sender, .. } = std::mem::replace(self, Reply::Sent) {
+        if let Reply::Open { sender, counted, .. } = std::mem::replace(self, Reply::Sent) {
+            // First, so that whoever has the answer no longer sees the request counted.
+            drop(counted);
             // The request may have gone away meanwhile.
             let _ = sender.send(outcome);
         }
