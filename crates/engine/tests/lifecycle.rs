@@ -30,6 +30,8 @@ async fn a_lazy_model_is_loaded_once_by_its_first_requests() {
         .map(|_| ())
         .unwrap_err();
     assert_eq!(error, Error::Deadline, "it goes on loading");
+    let rejected = r#"sensorium_requests_rejected_total{reason="deadline"} 1"#;
+    assert!(house.metrics.render().unwrap().contains(rejected));
     let results = within(house.embed_each("lazy", (0..20).map(|n| format!("text {n}")))).await;
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(house.metric("sensorium_model_load_seconds_count", "lazy"), 1.0);

@@ -21,10 +21,8 @@ pub enum RejectReason {
     Unavailable,
     /// The server is about to stop.
     Draining,
-    /// The deadline passed before the work was begun.
+    /// The deadline passed while the model was being loaded.
     Deadline,
-    /// No key, or a wrong one.
-    Unauthorized,
 }
 
 /// Why an instance was started again.
@@ -38,8 +36,6 @@ pub enum RestartCause {
     Errors,
     /// It could not be started, or did not load its model.
     Start,
-    /// Its entry in the registry changed.
-    Reload,
 }
 
 /// The models that may be labels, by each of their names.
@@ -69,7 +65,6 @@ impl RejectReason {
             RejectReason::Unavailable => "unavailable",
             RejectReason::Draining => "draining",
             RejectReason::Deadline => "deadline",
-            RejectReason::Unauthorized => "unauthorized",
         }
     }
 }
@@ -84,7 +79,6 @@ impl RestartCause {
             RestartCause::Stall => "stall",
             RestartCause::Errors => "errors",
             RestartCause::Start => "start",
-            RestartCause::Reload => "reload",
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use self::slots::Slot;
 pub(crate) use self::vitals::Vitals;
 use crate::instance::Status;
 use crate::registry::ModelConfig;
-use crate::{Admission, Error, ModelState, ModelSummary, RequestContext};
+use crate::{Admission, Error, ModelState, ModelSummary, RejectReason, RequestContext};
 
 /// An entry of the registry, and what runs for it.
 pub(crate) struct Model {
@@ -102,7 +102,10 @@ impl Model {
             tokio::select! {
                 () = changes.next() => {}
                 () = context.cancel.cancelled() => return Err(Refusal::Error(Error::Cancelled)),
-                () = tokio::time::sleep_until(context.deadline.into()) => return Err(Refusal::Error(Error::Deadline)),
+                () = tokio::time::sleep_until(context.deadline.into()) => {
+                    self.core.shared().metrics.rejected(RejectReason::Deadline);
+                    return Err(Refusal::Error(Error::Deadline));
+                }
             }
         };
         if !can(&capabilities, context.task) {

@@ -56,11 +56,6 @@ impl Registry {
     pub fn get(&self, id: &str) -> Option<&ModelConfig> {
         self.models.iter().find(|model| model.id == id)
     }
-
-    /// The model with this id or alias.
-    pub fn resolve(&self, name: &str) -> Option<&ModelConfig> {
-        self.models.iter().find(|model| model.answers_to(name))
-    }
 }
 
 /// Reads and checks a registry without serving it: what `sensorium registry check` does.

@@ -122,11 +122,6 @@ impl ModelConfig {
         }
     }
 
-    /// True if `name` is its id or one of its aliases.
-    pub fn answers_to(&self, name: &str) -> bool {
-        self.id == name || self.aliases.iter().any(|alias| alias == name)
-    }
-
     /// True if processes started for `self` can serve `other`: nothing that they were
     /// started with, and no limit of their batches, is different.
     pub fn runs_like(&self, other: &Self) -> bool {
