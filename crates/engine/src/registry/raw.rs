@@ -83,7 +83,7 @@ pub(super) struct RawModel {
     pub options: Option<Map<String, Value>>,
 }
 
-/// Where a model's files are: one of the keys.
+/// Where a model's files are: `path`. The other keys are refused in this version.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Source")]
@@ -92,10 +92,10 @@ pub(super) struct RawSource {
     /// registry's directory and stays inside it; an absolute one may lead anywhere.
     pub path: Option<String>,
 
-    /// Repository on the Hugging Face Hub. Not in this version: download it and give its `path`.
+    /// Repository on the Hugging Face Hub. Always refused in this version: download it and give its `path`.
     pub hf: Option<String>,
 
-    /// Revision of the repository on the Hub. Not in this version.
+    /// Revision of the repository on the Hub. Always refused in this version.
     pub revision: Option<String>,
 }
 
