@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::MediaError;
 
-/// Bytes that decoding may hold, over all requests. Cloning shares it.
+/// Bytes that something may hold, over all requests. Cloning shares it.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     kibibytes: Arc<Semaphore>,
@@ -15,7 +15,8 @@ pub(crate) struct Budget {
 
 /// Bytes that are taken; given back on drop.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+#[must_use]
+pub struct Reservation {
     permit: OwnedSemaphorePermit,
 }
 

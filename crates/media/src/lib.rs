@@ -31,6 +31,7 @@ mod pool;
 mod resize;
 mod source;
 
+pub use self::budget::Reservation;
 pub use self::decode::{Checked, Decoded, Decoder, Format, Header};
 pub use self::error::{FetchFailure, IndexedError, MediaError};
 pub use self::fetch::{AllowEntry, AllowEntryError, FetchConfig, Fetched, Fetcher, Resolve, SystemResolver};

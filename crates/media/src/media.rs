@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Budget, Reservation};
@@ -29,6 +29,9 @@ pub struct MediaConfig {
     /// the largest picture takes (24 bytes for each of `decoder.max_pixels`) is used, so that a request with several
     /// full-size images never waits for itself.
     pub max_decoding_bytes: u64,
+    /// Bytes that sized pixels may hold together, over all requests, for as long as their callers keep them. No request
+    /// may have more than this. See [`Media::reserve_sized`].
+    pub max_sized_bytes: u64,
 }
 
 /// The one way for a client's bytes to become pixels. Share one.
@@ -37,8 +40,11 @@ pub struct Media {
     fetcher: Fetcher,
     pool: CpuPool,
     budget: Budget,
+    sized: Budget,
     decoder: Decoder,
     max_inline_bytes: usize,
+    /// Images of one request that are under way at the same time.
+    at_once: usize,
 }
 
 /// An image that is ready for a model.
@@ -80,7 +86,7 @@ enum Input {
 // === impl MediaConfig ===
 
 impl Default for MediaConfig {
-    /// The limits of each part, 20 MiB inline, a thread a core, 1 GiB for pictures being decoded.
+    /// The limits of each part, 20 MiB inline, a thread a core, 1 GiB for pictures being decoded and 1 GiB for sized ones.
     fn default() -> Self {
         Self {
             fetch: FetchConfig::default(),
@@ -88,6 +94,7 @@ impl Default for MediaConfig {
             max_inline_bytes: 20 << 20,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             max_decoding_bytes: 1 << 30,
+            max_sized_bytes: 1 << 30,
         }
     }
 }
@@ -112,6 +119,8 @@ impl Media {
             fetcher,
             pool: CpuPool::new(config.threads)?,
             budget: Budget::new(config.max_decoding_bytes.max(2 * config.decoder.largest_peak_bytes())),
+            sized: Budget::new(config.max_sized_bytes),
+            at_once: at_once(&config),
             decoder: config.decoder,
             max_inline_bytes: config.max_inline_bytes,
         })
@@ -154,7 +163,28 @@ impl Media {
         self.within(source, wanted, &Arc::default(), deadline).await
     }
 
-    /// Loads the images of one request in parallel, in order. The first failure ends the others.
+    /// Takes the memory of all of a request's sized images, before any of them is loaded: many small files become large
+    /// pixels. Taken at once, so that no two requests wait for each other. Hold it for as long as the pixels.
+    ///
+    /// # Errors
+    /// [`MediaError::TooMuchTogether`] if there will never be enough, [`MediaError::Deadline`] if there is not in time.
+    pub async fn reserve_sized(
+        &self,
+        count: usize,
+        spec: &ResizeSpec,
+        deadline: Instant,
+    ) -> Result<Reservation, MediaError> {
+        let bytes = (count as u64).saturating_mul(spec.byte_len());
+        if bytes > self.sized.total_bytes() {
+            return Err(MediaError::TooMuchTogether);
+        }
+        timeout_at(deadline, self.sized.reserve(bytes))
+            .await
+            .unwrap_or(Err(MediaError::Deadline))
+    }
+
+    /// Loads the images of one request in parallel, in order; a request with many leaves threads and connections to
+    /// others. The first failure ends the rest.
     ///
     /// # Errors
     /// As [`Self::load`], with the place of the image; [`MediaError::TooMuchTogether`] where full-size images would
@@ -170,14 +200,21 @@ impl Media {
             alpha: Alpha::Drop,
         };
         let held = Arc::default();
-        try_join_all(sources.into_iter().enumerate().map(|(index, source)| {
+        let loading = sources.into_iter().enumerate().map(|(index, source)| {
             let held = &held;
             async move {
                 let loaded = self.within(source, wanted, held, deadline).await;
-                loaded.map_err(|error| IndexedError { index, error })
+                loaded
+                    .map(|prepared| (index, prepared))
+                    .map_err(|error| IndexedError { index, error })
             }
-        }))
-        .await
+        });
+        let mut loaded: Vec<_> = stream::iter(loading)
+            .buffer_unordered(self.at_once)
+            .try_collect()
+            .await?;
+        loaded.sort_unstable_by_key(|&(index, _)| index);
+        Ok(loaded.into_iter().map(|(_, prepared)| prepared).collect())
     }
 
     async fn within(
@@ -275,6 +312,12 @@ fn hold(held: &AtomicU64, header: &Header, budget: &Budget) -> Result<(), MediaE
     } else {
         Err(MediaError::TooMuchTogether)
     }
+}
+
+/// A thread an image, but a few more where there are few threads, since a fetch mostly waits; and never more than half of
+/// all fetches, so that no request takes them all.
+fn at_once(config: &MediaConfig) -> usize {
+    config.threads.max(8).min((config.fetch.max_concurrent / 2).max(1))
 }
 
 /// RGB and alpha.

@@ -42,3 +42,14 @@ pub enum Filter {
     /// Pillow's 1; three lobes.
     Lanczos,
 }
+
+// === impl ResizeSpec ===
+
+impl ResizeSpec {
+    /// Bytes of the RGB pixels that come out.
+    pub(crate) fn byte_len(&self) -> u64 {
+        u64::from(self.width)
+            .saturating_mul(u64::from(self.height))
+            .saturating_mul(3)
+    }
+}

@@ -183,6 +183,38 @@ async fn full_size_pixels_stay_reserved_until_dropped() {
 }
 
 #[tokio::test]
+async fn sized_pixels_of_a_request_are_reserved_together() {
+    let two = 2 * 32 * 32 * 3;
+    let media = media(|config| config.max_sized_bytes = two);
+    let held = media.reserve_sized(2, &SPEC, soon()).await.unwrap();
+    let short = Instant::now() + Duration::from_millis(100);
+    let late = media.reserve_sized(1, &SPEC, short).await.unwrap_err();
+    assert_eq!(late, MediaError::Deadline);
+    let never = media.reserve_sized(3, &SPEC, soon()).await.unwrap_err();
+    assert_eq!(never, MediaError::TooMuchTogether);
+    drop(held);
+    assert!(media.reserve_sized(2, &SPEC, soon()).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_request_leaves_fetches_to_others() {
+    let server = Server::start([("/hang", Behaviour::Hang(Vec::new())), ("/ok", ok(&golden("420.jpg")))]).await;
+    let media = Arc::new(media(|config| config.fetch = server.config()));
+    let hanging = Source::parse(server.url("/hang")).unwrap();
+    let greedy = tokio::spawn({
+        let media = media.clone();
+        async move { media.load_all(vec![hanging; 100], Some(&SPEC), soon()).await }
+    });
+    eventually("the greedy request fetches", || {
+        server.log.accepted.load(Ordering::SeqCst) >= 8
+    })
+    .await;
+    let modest = Source::parse(server.url("/ok")).unwrap();
+    assert!(media.load(modest, Some(&SPEC), soon()).await.is_ok());
+    greedy.abort();
+}
+
+#[tokio::test]
 async fn the_deadline_ends_a_fetch() {
     let server = Server::start([("/", Behaviour::Hang(Vec::new()))]).await;
     let media = media(|config| config.fetch = server.config());
