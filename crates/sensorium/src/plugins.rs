@@ -31,6 +31,9 @@ pub(crate) async fn list(options: &PluginPath) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Executables of ours that are named like plugins.
+const TOOLS: [&str; 1] = ["conformance"];
+
 /// Names of all files called `sensorium-<name>` in the directories that are searched.
 fn names(plugin_path: &[PathBuf]) -> Vec<String> {
     let own = std::env::current_exe()
@@ -46,6 +49,7 @@ fn names(plugin_path: &[PathBuf]) -> Vec<String> {
             .filter_map(|entry| entry.file_name().into_string().ok());
         names.extend(files.filter_map(|file| file.strip_prefix("sensorium-").map(str::to_owned)));
     }
+    names.retain(|name| !TOOLS.contains(&name.as_str()));
     names.sort();
     names.dedup();
     names

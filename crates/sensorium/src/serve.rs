@@ -1,7 +1,7 @@
 //! `sensorium serve`: builds the rooms from the settings, runs them, and drains them.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use sensorium_api::{Config, Server};
@@ -25,15 +25,19 @@ pub(crate) async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         .await
         .map_err(|problems| anyhow!("the registry has problems\n{problems}"))?;
     let served = run(&options, &engine, media, &mut signals).await;
+    let deadline = served
+        .as_ref()
+        .map_or_else(|_| Instant::now() + options.grace, |deadline| *deadline);
     // Whatever happened, no plugin outlives the host.
     tokio::select! {
-        () = engine.shutdown() => {}
+        () = engine.shutdown_by(deadline) => {}
         () = signals.until_again() => std::process::exit(130),
     }
-    served
+    served.map(drop)
 }
 
-async fn run(options: &ServeOptions, engine: &Engine, media: Media, signals: &mut Signals) -> anyhow::Result<()> {
+/// Serves until a signal, then lets requests finish. Returns when everything must have ended.
+async fn run(options: &ServeOptions, engine: &Engine, media: Media, signals: &mut Signals) -> anyhow::Result<Instant> {
     let server = Server::build(api_config(options), engine.clone(), media).with_context(|| {
         format!(
             "can't listen on {}: is another server there? try --listen",
@@ -44,9 +48,13 @@ async fn run(options: &ServeOptions, engine: &Engine, media: Media, signals: &mu
     let stopper = server.stopper();
     let mut serving = tokio::spawn(server.run());
     tokio::select! {
-        ended = &mut serving => return ended.context("the server failed")?.context("the server failed"),
+        ended = &mut serving => {
+            ended.context("the server failed")?.context("the server failed")?;
+            return Ok(Instant::now() + options.grace);
+        }
         signal = signals.until_stop(engine) => tracing::info!(signal, "draining; the same signal again stops at once"),
     }
+    let deadline = Instant::now() + options.grace;
     tokio::select! {
         finished = stopper.stop() => tracing::info!(finished, "drained"),
         () = signals.until_again() => std::process::exit(130),
@@ -54,7 +62,7 @@ async fn run(options: &ServeOptions, engine: &Engine, media: Media, signals: &mu
     if let Err(ended) = tokio::time::timeout(Duration::from_secs(5), serving).await {
         tracing::warn!(%ended, "connections were cut");
     }
-    Ok(())
+    Ok(deadline)
 }
 
 /// One line for people: where it is, and what to try.

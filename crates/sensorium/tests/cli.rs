@@ -114,6 +114,12 @@ fn it_lists_plugins() {
         .map(|entry| entry["manifest"]["name"].clone())
         .collect();
     assert!(names.contains(&"stub".into()), "{names:?}");
+    // The suite lies beside the plugins, and is none.
+    assert!(
+        !text(&listed.stderr).contains("conformance"),
+        "{}",
+        text(&listed.stderr)
+    );
 }
 
 #[test]
