@@ -8,19 +8,22 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::Payload;
+use actix_web::web::{Payload, block};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::error::ApiError;
+use crate::state::AppState;
+use crate::wire::weight::weigh;
 
-/// Bytes that all bodies under way may take together.
+/// Bytes that all bodies under way may take together; or what is parsed of them.
 #[derive(Debug, Clone)]
 pub(crate) struct BodyBudget {
     blocks: Arc<Semaphore>,
+    total: u64,
 }
 
 /// A body that was read, with its reservation: the bytes count until it is dropped.
@@ -54,6 +57,7 @@ impl BodyBudget {
             .clamp(1, Semaphore::MAX_PERMITS);
         Self {
             blocks: Arc::new(Semaphore::new(blocks)),
+            total: blocks as u64 * BLOCK,
         }
     }
 
@@ -129,10 +133,54 @@ impl Body {
         })
     }
 
+    /// Parses JSON. A long body is parsed on another thread, so that this one goes on serving its connections.
+    ///
+    /// # Errors
+    /// What `parse` says; if the body holds too many values (400), or those under way take all the memory there is
+    /// for them (429).
+    pub(crate) async fn parse_json<T: Send + 'static>(
+        self,
+        state: &AppState,
+        parse: fn(&[u8], &Limits) -> Result<T, ApiError>,
+    ) -> Result<(T, Reservation), ApiError> {
+        if self.bytes.len() <= PARSED_AT_ONCE {
+            return parse_json(self, &state.parsing, &state.config.limits, parse);
+        }
+        let (budget, limits) = (state.parsing.clone(), state.config.limits);
+        block(move || parse_json(self, &budget, &limits, parse))
+            .await
+            .map_err(|_| ApiError::Internal("parsing the body failed"))?
+    }
+
     /// The bytes, and their reservation to be held as long as anything made of them.
     pub(crate) fn into_parts(self) -> (Bytes, Reservation) {
         (self.bytes, self.reservation)
     }
+}
+
+/// Bodies up to here are parsed where they are read: faster than another thread is reached.
+const PARSED_AT_ONCE: usize = 256 << 10;
+
+/// Parses JSON once its memory is reserved. The reservation ends with the parsed values; what was made of them is held
+/// under the body's own.
+fn parse_json<T>(
+    body: Body,
+    budget: &BodyBudget,
+    limits: &Limits,
+    parse: fn(&[u8], &Limits) -> Result<T, ApiError>,
+) -> Result<(T, Reservation), ApiError> {
+    let weight = weigh(&body.bytes);
+    if weight.values > limits.values || weight.bytes > budget.total {
+        let message = format!(
+            "the body holds too many values: at most {} a request; send fewer inputs",
+            limits.values
+        );
+        return Err(ApiError::malformed(message));
+    }
+    let mut room = Reservation::default();
+    budget.grow(&mut room, weight.bytes)?;
+    let parsed = parse(&body.bytes, limits)?;
+    Ok((parsed, body.reservation))
 }
 
 /// How long a body may have taken once so many bytes of it are here.
@@ -185,6 +233,31 @@ mod tests {
         assert!(budget.grow(&mut Reservation::default(), 1 << 20).is_err());
         drop(reservation);
         assert_eq!(budget.free(), free);
+    }
+
+    #[test]
+    fn values_are_weighed_before_they_are_parsed() {
+        let parse = |json: &str, budget: &BodyBudget, values| {
+            let body = Body {
+                bytes: Bytes::from(json.to_owned()),
+                reservation: Reservation::default(),
+            };
+            let limits = Limits {
+                values,
+                ..Limits::default()
+            };
+            parse_json(body, budget, &limits, |bytes, _| Ok(bytes.len())).map(|(length, _)| length)
+        };
+        let budget = BodyBudget::new(BLOCK);
+        assert_eq!(parse("[1,1]", &budget, 2).unwrap(), 5);
+        assert_eq!(budget.free(), BLOCK);
+        for (json, values) in [("[1,1,1]", 2), (&"{".repeat(8), 8)] {
+            let refused = parse(json, &budget, values).unwrap_err();
+            assert!(matches!(refused, ApiError::Malformed { .. }), "{refused}");
+        }
+        let mut taken = Reservation::default();
+        budget.grow(&mut taken, BLOCK).unwrap();
+        assert!(matches!(parse("[1,1]", &budget, 2), Err(ApiError::BodyBudget)));
     }
 
     #[test]

@@ -18,12 +18,16 @@ pub struct Config {
     pub max_body: u64,
     /// Bytes that all bodies under way may take together; reserved before they are read.
     pub body_budget: u64,
+    /// Memory that the JSON values of all bodies under way may take together; reserved before they are parsed.
+    pub parse_budget: u64,
     /// What a body has to arrive within, before its own size earns it more time.
     pub body_grace: Duration,
     /// Bytes a second that a body must average once its grace is over.
     pub body_rate: u64,
     /// What the head of a request has to arrive within.
     pub head_timeout: Duration,
+    /// How long a client may leave a reply that waits for it unread before its connection is closed.
+    pub write_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
     /// Deadline of a request that names none.
@@ -41,6 +45,8 @@ pub struct Config {
 pub struct Limits {
     /// Inputs of one request (OpenAI's limit is 2048 too).
     pub inputs: usize,
+    /// JSON values of one body, token ids among them.
+    pub values: u64,
     /// Bytes of one text.
     pub text_bytes: usize,
     /// Labels of one classification.
@@ -62,9 +68,11 @@ impl Default for Config {
             max_connections: 10_000,
             max_body: 64 << 20,
             body_budget: 512 << 20,
+            parse_budget: 512 << 20,
             body_grace: Duration::from_secs(10),
             body_rate: 64 << 10,
             head_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
             timeout: Duration::from_secs(60),
             max_timeout: Duration::from_secs(600),
@@ -80,6 +88,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             inputs: 2048,
+            // 1024 token ids for each of the inputs, or more for fewer.
+            values: 2 << 20,
             text_bytes: 1 << 20,
             labels: 1000,
             templates: 16,

@@ -7,12 +7,21 @@ use sensorium_engine::{
     Admission, EmbedCapabilities, EmbedInput, EmbedPayload, Error as EngineError, Filter, ImageSpec, Modality,
     ModelSummary, ResizeMode, RgbImage, Task, TokenInput, Truncate,
 };
-use sensorium_media::{MediaError, Pixels, ResizeSpec, Source};
+use sensorium_media::{MediaError, Pixels, Reservation, ResizeSpec, Source};
 
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::tokens::decode_cl100k;
 use crate::wire::input::{ImageRef, Inputs, Item, check_text};
+
+/// What the model reads, and the memory of its pixels.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The inputs, in the order of the request.
+    pub(crate) inputs: Vec<EmbedInput>,
+    /// To be held until the model has answered.
+    pub(crate) pixels: Option<Reservation>,
+}
 
 /// What the model can do, if it embeds.
 ///
@@ -44,8 +53,9 @@ pub(crate) async fn prepare(
     admission: &Admission,
     inputs: Inputs,
     truncate: bool,
-) -> Result<Vec<EmbedInput>, ApiError> {
+) -> Result<Prepared, ApiError> {
     let embed = embed_capabilities(admission)?;
+    let param = inputs.param;
     let names: Vec<String> = (0..inputs.items.len()).map(|index| inputs.name(index)).collect();
     let mut ready: Vec<Option<EmbedPayload>> = Vec::with_capacity(names.len());
     let mut sources = Vec::new();
@@ -67,7 +77,9 @@ pub(crate) async fn prepare(
             }
         }
     }
+    let mut pixels = None;
     if let (Some(spec), false) = (embed.image, sources.is_empty()) {
+        pixels = Some(reserve(state, admission, sources.len(), spec, param).await?);
         let images = load(state, admission, sources, spec, |at| names[places[at]].clone()).await?;
         for (place, image) in places.into_iter().zip(images) {
             ready[place] = Some(EmbedPayload::Image(image));
@@ -79,7 +91,7 @@ pub(crate) async fn prepare(
         .map(|payload| EmbedInput { payload, truncate })
         .collect();
     if inputs.len() == names.len() {
-        Ok(inputs)
+        Ok(Prepared { inputs, pixels })
     } else {
         Err(ApiError::Internal("an input was lost"))
     }
@@ -129,6 +141,22 @@ fn source(image: ImageRef) -> Result<Source, MediaError> {
         ImageRef::Reference(text) => Source::parse(text),
         ImageRef::Upload(bytes) => Ok(Source::Bytes(bytes)),
     }
+}
+
+/// The memory of all the images of a request at the size that the model reads.
+async fn reserve(
+    state: &AppState,
+    admission: &Admission,
+    count: usize,
+    spec: ImageSpec,
+    param: &'static str,
+) -> Result<Reservation, ApiError> {
+    let deadline = tokio::time::Instant::from_std(admission.deadline());
+    let reserved = state.media.reserve_sized(count, &resize_spec(spec), deadline).await;
+    reserved.map_err(|source| ApiError::Media {
+        param: param.to_owned(),
+        source,
+    })
 }
 
 async fn load(

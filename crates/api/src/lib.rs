@@ -7,10 +7,10 @@
 //! socket.rs    even replies to requests that aren't HTTP have our shape
 //! observe.rs   an id, a span, a clock, a line in the log, its share of the metrics
 //! body.rs      bytes reserved, then read, against the clock          408 413 415 429
-//! wire/        JSON or form -> what is asked, every field accounted for          400
+//! wire/        JSON weighed, then parsed; or a form: every field accounted for   400 429
 //! context.rs   one deadline, one cancellation, who asks
 //!              (the engine takes the model's slot here)                  404 429 503
-//! inputs.rs    images loaded, token ids decoded                                  400
+//! inputs.rs    pixels reserved, images loaded, token ids decoded                 400 503 504
 //!              (the engine embeds)                                   400 500 503 504
 //! routes/      vectors -> the reply
 //! ```

@@ -53,6 +53,7 @@ impl Server {
         let running = Running::default();
         let state = Data::new(AppState {
             bodies: BodyBudget::new(config.body_budget),
+            parsing: BodyBudget::new(config.parse_budget),
             running: running.clone(),
             started: Instant::now(),
             engine: engine.clone(),
@@ -142,11 +143,11 @@ fn serve(config: &Config, listener: TcpListener, state: Data<AppState>) -> io::R
                 data.insert(socket.exchange());
             })
             .finish(map_config(app, |()| AppConfig::default()));
-        let head_timeout = settings.head_timeout;
+        let (head_timeout, write_timeout) = (settings.head_timeout, settings.write_timeout);
         fn_service(move |stream: TcpStream| async move {
             let peer = stream.peer_addr().ok();
             let _ = stream.set_nodelay(true);
-            Ok((Socket::new(stream, head_timeout), Protocol::Http1, peer))
+            Ok((Socket::new(stream, head_timeout, write_timeout), Protocol::Http1, peer))
         })
         .and_then(http)
     })?;

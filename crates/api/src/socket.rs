@@ -25,6 +25,7 @@ pub(crate) struct Socket {
     pending: BytesMut,
     exchange: Exchange,
     head: HeadTimer,
+    write: WriteTimer,
 }
 
 /// Times every head of a connection but the first.
@@ -37,11 +38,19 @@ struct HeadTimer {
     sleep: Pin<Box<Sleep>>,
 }
 
+/// Times how long a client has taken nothing of what waits for it.
+#[derive(Debug)]
+struct WriteTimer {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
 // === impl Socket ===
 
 impl Socket {
-    /// Wraps a connection, each of whose heads has to arrive within a limit.
-    pub(crate) fn new(inner: TcpStream, head_limit: Duration) -> Self {
+    /// Wraps a connection, each of whose heads has to arrive within a limit, and whose client has to read something of
+    /// what waits for it within another.
+    pub(crate) fn new(inner: TcpStream, head_limit: Duration, write_limit: Duration) -> Self {
         let head = HeadTimer {
             limit: head_limit,
             running: false,
@@ -53,6 +62,10 @@ impl Socket {
             pending: BytesMut::new(),
             exchange: Exchange::default(),
             head,
+            write: WriteTimer {
+                limit: write_limit,
+                sleep: None,
+            },
         }
     }
 
@@ -85,15 +98,36 @@ impl Socket {
         }
     }
 
+    fn poll_inner(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.write.watch(cx, written)
+    }
+
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() {
-            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.pending))?;
+            let written = Pin::new(&mut self.inner).poll_write(cx, &self.pending);
+            let written = ready!(self.write.watch(cx, written))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.pending.advance(written);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+// === impl WriteTimer ===
+
+impl WriteTimer {
+    /// Passes on what a write came to. One that waits for too long fails, so that a client that doesn't read holds
+    /// no reply in memory.
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.sleep = None;
+            return written;
+        }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+        sleep.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -119,7 +153,7 @@ impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_pending(cx))?;
         match bare_reply(buf) {
-            None => Pin::new(&mut self.inner).poll_write(cx, buf),
+            None => self.poll_inner(cx, buf),
             Some((0, status)) => {
                 self.pending.extend_from_slice(&full_reply(status));
                 // What can't be written now is written by the flush that follows.
@@ -128,7 +162,7 @@ impl AsyncWrite for Socket {
                 }
                 Poll::Ready(Ok(buf.len()))
             }
-            Some((start, _)) => Pin::new(&mut self.inner).poll_write(cx, &buf[..start]),
+            Some((start, _)) => self.poll_inner(cx, &buf[..start]),
         }
     }
 
@@ -212,7 +246,44 @@ fn full_reply(status: u16) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    /// A connection with a limit on writes, and its client's end.
+    async fn pair(write_limit: Duration) -> (Socket, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        (Socket::new(server, PATIENCE, write_limit), client)
+    }
+
+    /// Longer than anything takes; only failing tests wait for so long.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_let_go() {
+        let (mut socket, _client) = pair(Duration::from_millis(50)).await;
+        let writing = async {
+            loop {
+                socket.write_all(&[0; 1 << 16]).await?;
+            }
+        };
+        let ended: io::Result<()> = tokio::time::timeout(PATIENCE, writing).await.unwrap();
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_gets_everything() {
+        let (mut socket, mut client) = pair(PATIENCE).await;
+        let reply = vec![7; 16 << 20];
+        let mut got = vec![0; reply.len()];
+        let (written, read) = tokio::join!(socket.write_all(&reply), client.read_exact(&mut got));
+        written.unwrap();
+        read.unwrap();
+        assert!(got == reply);
+        assert!(socket.write.sleep.is_none());
+    }
 
     #[test]
     fn bare_replies_are_told_apart() {

@@ -20,6 +20,8 @@ pub(crate) struct AppState {
     pub(crate) media: Media,
     /// Bytes that bodies may take.
     pub(crate) bodies: BodyBudget,
+    /// Memory that their JSON values may take.
+    pub(crate) parsing: BodyBudget,
     /// Requests under way, probes not counted.
     pub(crate) running: Running,
     /// When the server was built.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{House, PNG, Reply, read, read_one};
+use sensorium_media::MediaConfig;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -245,6 +246,59 @@ async fn json_bombs_are_refused() {
         let reply = house.post_with("/v1/embeddings", "", body.as_bytes()).await;
         check_shape("bomb", &reply);
         assert_eq!((reply.status, reply.error("code").as_str()), (400, "invalid_body"));
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn bodies_of_too_many_values_are_refused() {
+    let house = House::with(|config| config.limits.values = 100_000).await;
+    let ids = |count| {
+        let ids = "264,".repeat(count);
+        format!("{{\"model\":\"stub\",\"truncate\":false,\"input\":[{ids}264]}}")
+    };
+    // Too many; and just few enough, though so long that another thread parses them.
+    for (body, code) in [(ids(100_000), "invalid_body"), (ids(99_990), "context_length_exceeded")] {
+        let reply = house.post_with("/v1/embeddings", "", body.as_bytes()).await;
+        check_shape("values", &reply);
+        assert_eq!(
+            (reply.status, reply.error("code").as_str()),
+            (400, code),
+            "{}",
+            reply.json()
+        );
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn images_that_become_too_many_pixels_are_refused() {
+    let media = MediaConfig {
+        max_sized_bytes: 1 << 20,
+        ..MediaConfig::default()
+    };
+    let house = House::with_media(|_| {}, media).await;
+    let images = |count| json!({"model": "stub", "input": vec![json!({"image": PNG}); count]});
+    let labelled = |count| {
+        let mut body = images(count);
+        body["labels"] = json!(["a", "b"]);
+        body
+    };
+    for (path, few, many) in [
+        ("/v1/embeddings", images(2), images(2048)),
+        ("/v1/classify", labelled(2), labelled(2048)),
+    ] {
+        let refused = house.post(path, &many).await;
+        check_shape("pixels", &refused);
+        assert_eq!(
+            (
+                refused.status,
+                refused.error("param").as_str(),
+                refused.error("code").as_str()
+            ),
+            (400, "input", "image_too_large")
+        );
+        assert_eq!(house.post(path, &few).await.status, 200);
     }
     house.close().await;
 }

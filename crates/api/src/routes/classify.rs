@@ -10,7 +10,7 @@ use crate::body::{Body, form_content_type};
 use crate::context::Call;
 use crate::error::ApiError;
 use crate::headers::{add_ignored, add_truncated};
-use crate::inputs::{embed_capabilities, prepare, truncates};
+use crate::inputs::{Prepared, embed_capabilities, prepare, truncates};
 use crate::state::AppState;
 use crate::vectors::{mean, score};
 use crate::wire::classify::{Classification, ClassifyCall, ClassifyReply, Prediction, Question, Template};
@@ -51,6 +51,7 @@ use crate::wire::schema::{ClassifyForm, ClassifyRequest};
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 415, description = "The body is compressed.", body = ErrorBody),
         (status = 429, description = "The queue is full; `retry-after` says when to come back.", body = ErrorBody),
+        (status = 500, description = "The model failed on this request, or the server did.", body = ErrorBody),
         (status = 503, description = "The model is not available, or the server is stopping.", body = ErrorBody),
         (status = 504, description = "The deadline has passed.", body = ErrorBody),
     )
@@ -61,17 +62,20 @@ pub(crate) async fn create(
     state: Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let limits = &state.config.limits;
-    let (bytes, reservation) = Body::read(&request, &mut payload, &state.config, &state.bodies)
-        .await?
-        .into_parts();
+    let body = Body::read(&request, &mut payload, &state.config, &state.bodies).await?;
+    let (asked, reservation) = match form_content_type(&request) {
+        Some(form) => {
+            let (bytes, reservation) = body.into_parts();
+            let form = Form::parse(form, bytes, limits.inputs).await?;
+            (ClassifyCall::from_form(form, limits)?, reservation)
+        }
+        None => body.parse_json(&state, ClassifyCall::from_json).await?,
+    };
     let ClassifyCall {
         model,
         inputs,
         question,
-    } = match form_content_type(&request) {
-        Some(form) => ClassifyCall::from_form(Form::parse(form, bytes, limits.inputs).await?, limits)?,
-        None => ClassifyCall::from_json(&bytes, limits)?,
-    };
+    } = asked;
     let call = Call::new(&request, &state, &model, Task::Embed)?;
     let admission = state.engine.admit(&model, call.context.clone()).await?;
     let id = &admission.model().id;
@@ -81,7 +85,7 @@ pub(crate) async fn create(
     };
     let truncate = truncates(question.truncate, admission.model());
     let (param, listed, count) = (inputs.param, inputs.listed, inputs.items.len());
-    let mut inputs = prepare(&state, &admission, inputs, truncate).await?;
+    let Prepared { mut inputs, pixels } = prepare(&state, &admission, inputs, truncate).await?;
     inputs.extend(prompts(&question, truncate));
     let sent = inputs.len();
     let embeddings = admission.embed(inputs).await.map_err(|error| match error {
@@ -94,8 +98,8 @@ pub(crate) async fn create(
         }
         other => ApiError::at_input(other, param, listed),
     })?;
-    // Until now texts of the body have waited in the queue.
-    drop(reservation);
+    // Until now texts of the body and pixels have waited in the queue.
+    drop((reservation, pixels));
     if embeddings.len() != sent {
         return Err(ApiError::Internal("the engine lost a vector"));
     }

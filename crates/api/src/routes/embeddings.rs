@@ -57,6 +57,7 @@ use crate::wire::schema::{EmbeddingsForm, EmbeddingsRequest};
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 415, description = "The body is compressed.", body = ErrorBody),
         (status = 429, description = "The queue is full; `retry-after` says when to come back.", body = ErrorBody),
+        (status = 500, description = "The model failed on this request, or the server did.", body = ErrorBody),
         (status = 503, description = "The model is not available, or the server is stopping.", body = ErrorBody),
         (status = 504, description = "The deadline has passed.", body = ErrorBody),
     )
@@ -67,25 +68,27 @@ pub(crate) async fn create(
     state: Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let limits = &state.config.limits;
-    let (bytes, reservation) = Body::read(&request, &mut payload, &state.config, &state.bodies)
-        .await?
-        .into_parts();
-    let asked = match form_content_type(&request) {
-        Some(form) => EmbeddingsCall::from_form(Form::parse(form, bytes, limits.inputs).await?, limits)?,
-        None => EmbeddingsCall::from_json(&bytes, limits)?,
+    let body = Body::read(&request, &mut payload, &state.config, &state.bodies).await?;
+    let (asked, reservation) = match form_content_type(&request) {
+        Some(form) => {
+            let (bytes, reservation) = body.into_parts();
+            let form = Form::parse(form, bytes, limits.inputs).await?;
+            (EmbeddingsCall::from_form(form, limits)?, reservation)
+        }
+        None => body.parse_json(&state, EmbeddingsCall::from_json).await?,
     };
     let call = Call::new(&request, &state, &asked.model, Task::Embed)?;
     let admission = state.engine.admit(&asked.model, call.context.clone()).await?;
     check_dimensions(asked.dimensions, embed_capabilities(&admission)?)?;
     let truncate = truncates(asked.truncate, admission.model());
     let (param, listed) = (asked.inputs.param, asked.inputs.listed);
-    let inputs = prepare(&state, &admission, asked.inputs, truncate).await?;
+    let ready = prepare(&state, &admission, asked.inputs, truncate).await?;
     let embeddings = admission
-        .embed(inputs)
+        .embed(ready.inputs)
         .await
         .map_err(|error| ApiError::at_input(error, param, listed))?;
-    // Until now texts of the body have waited in the queue.
-    drop(reservation);
+    // Until now texts of the body and pixels have waited in the queue.
+    drop((reservation, ready.pixels));
     Ok(reply(
         &admission.model().id,
         embeddings,

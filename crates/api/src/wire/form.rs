@@ -24,6 +24,9 @@ const LISTS: [&str; 2] = ["labels", "templates"];
 /// Fields whose text is a JSON number or boolean.
 const SCALARS: [&str; 2] = ["dimensions", "truncate"];
 
+/// No number or boolean is longer; what is stays text, which costs nothing to parse.
+const LONGEST_SCALAR: usize = 64;
+
 // === impl Form ===
 
 impl Form {
@@ -89,8 +92,9 @@ impl Form {
             }
             return Ok(());
         }
-        let value = match serde_json::from_str::<Value>(text.trim()) {
-            Ok(value) if SCALARS.contains(&name.as_str()) => value,
+        let scalar = SCALARS.contains(&name.as_str()) && text.len() <= LONGEST_SCALAR;
+        let value = match scalar.then(|| serde_json::from_str::<Value>(text.trim())) {
+            Some(Ok(value)) => value,
             _ => Value::String(text),
         };
         if self.fields.contains_key(&name) {

@@ -11,3 +11,4 @@ pub(crate) mod input;
 pub(crate) mod models;
 mod reader;
 pub(crate) mod schema;
+pub(crate) mod weight;

@@ -78,6 +78,11 @@ impl House {
 
     /// A server whose configuration is changed first.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> House {
+        Self::with_media(change, MediaConfig::default()).await
+    }
+
+    /// As [`Self::with`], with other limits on images.
+    pub(crate) async fn with_media(change: impl FnOnce(&mut Config), media: MediaConfig) -> House {
         let directory = tempfile::tempdir().unwrap();
         let registry = directory.path().join("models.toml");
         std::fs::write(&registry, MODELS).unwrap();
@@ -95,7 +100,7 @@ impl House {
             ..Config::default()
         };
         change(&mut config);
-        let server = Server::build(config, engine.clone(), Media::new(MediaConfig::default()).unwrap()).unwrap();
+        let server = Server::build(config, engine.clone(), Media::new(media).unwrap()).unwrap();
         let (address, stopper) = (server.address(), server.stopper());
         let serving = tokio::spawn(server.run());
         let house = House {
