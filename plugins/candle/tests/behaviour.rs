@@ -149,6 +149,24 @@ fn long_texts_are_cut_or_refused_with_counts() {
 }
 
 #[test]
+fn of_a_long_text_the_head_counts_however_long_it_is() {
+    let words = "seven wizards quietly box with jugs of liquor ";
+    for name in ["clip", "siglip", "bert-mean", "roberta"] {
+        let mut model = load(&golden(name), "f32", "{}").expect(name);
+        let vectors = model.vectors(&[text(&words.repeat(15)), text(&words.repeat(20_000))]);
+        assert_eq!(vectors[0], vectors[1], "{name}");
+    }
+    let mut model = load(&golden("clip"), "f32", "{}").expect("loads");
+    let vectors = model.vectors(&[text(&"wizard".repeat(100)), text(&"wizard".repeat(170_000))]);
+    assert_eq!(vectors[0], vectors[1]);
+    let error = model
+        .embed_whole(text(&"wizard".repeat(170_000)))
+        .expect_err("too long");
+    assert_eq!(error.code, ItemErrorCode::ContextLength);
+    assert!(error.message.contains("more than"), "{}", error.message);
+}
+
+#[test]
 fn options_change_results_and_the_revision() {
     let plain = load(&golden("bert-mean"), "f32", "{}").expect("loads");
     let mut prompted = load(&golden("bert-mean"), "f32", r#"{"prompt": "query: "}"#).expect("loads");

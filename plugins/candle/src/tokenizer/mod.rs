@@ -3,6 +3,7 @@
 
 mod canonical;
 mod files;
+mod head;
 
 pub(crate) use files::TokenizerFamily;
 
@@ -12,6 +13,7 @@ use tokenizers::{Encoding, PaddingDirection, Token, Tokenizer, TruncationDirecti
 use crate::{checkpoint::ModelDir, error::LoadError};
 use canonical::Canonical;
 use files::TokenizerConfig;
+use head::encode_head;
 
 /// What a model needs of its tokenizer.
 #[derive(Debug, Clone)]
@@ -138,7 +140,8 @@ impl TextTokenizer {
         self.context
     }
 
-    /// A text as ids. Special tokens written out in the text count as such, as in the reference.
+    /// A text as ids. Special tokens written out in the text count as such, as in the reference. Of a long text only the
+    /// head is tokenized where that is enough.
     ///
     /// # Errors
     /// If the text is too long and must not be cut, or can't be read.
@@ -154,11 +157,20 @@ impl TextTokenizer {
             canonical = rule.apply(text);
             text = &canonical;
         }
-        let encoding = self
-            .inner
-            .encode_fast(text, false)
-            .map_err(|error| invalid(format!("text: {error}")))?;
-        self.finish(encoding.get_ids(), truncate)
+        let encode = |text: &str| match self.inner.encode_fast(text, false) {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(error) => Err(invalid(format!("text: {error}"))),
+        };
+        if truncate && self.cut_left {
+            return self.finish(&encode(text)?, true);
+        }
+        let special = self.prefix.len() + self.suffix.len();
+        let made = encode_head(text, self.context - special, encode)?;
+        if !made.whole && !truncate {
+            let total = format!("more than {}", made.ids.len() / 2 + special);
+            return Err(self.too_long(total));
+        }
+        self.finish(&made.ids, truncate)
     }
 
     /// Ids of this tokenizer, without special tokens.
@@ -180,10 +192,7 @@ impl TextTokenizer {
         let (total, room) = (content.len() + special, self.context - special);
         let truncated = content.len() > room;
         if truncated && !truncate {
-            return Err(ItemError {
-                code: ItemErrorCode::ContextLength,
-                message: format!("the text has {total} tokens, the model reads {}", self.context),
-            });
+            return Err(self.too_long(total));
         }
         let kept = match (truncated, self.cut_left) {
             (false, _) => content,
@@ -198,6 +207,13 @@ impl TextTokenizer {
             ids.splice(at..at, std::iter::repeat_n(padding.id, missing));
         }
         Ok(Tokens { ids, count, truncated })
+    }
+
+    fn too_long(&self, total: impl std::fmt::Display) -> ItemError {
+        ItemError {
+            code: ItemErrorCode::ContextLength,
+            message: format!("the text has {total} tokens, the model reads {}", self.context),
+        }
     }
 }
 
