@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sensorium_contract::MessageLimits;
 use tokio::runtime::Handle;
@@ -202,13 +202,19 @@ impl Engine {
 
     /// Drains, gives running requests the grace period, and stops all processes.
     pub async fn shutdown(&self) {
+        self.shutdown_by(Instant::now() + self.inner.shared.drain_grace).await;
+    }
+
+    /// Drains, lets running requests finish until `deadline`, and stops all processes; those that are left then are
+    /// killed.
+    pub async fn shutdown_by(&self, deadline: Instant) {
         self.drain();
         self.inner.stopping.cancel();
         // A reload that is under way would start what is being stopped.
         let _reloading = self.inner.reloading.lock().await;
         let table = self.inner.table();
         for model in table.models() {
-            self.inner.retire(Arc::clone(model.core()));
+            self.inner.retire_by(Arc::clone(model.core()), deadline);
         }
         for task in self.inner.take_retiring() {
             // It has ended either way.
@@ -243,12 +249,17 @@ impl Inner {
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
 
-    /// Lets a model finish and stops it, in the background. The token is cancelled when it is gone.
+    /// Lets a model finish within the grace period and stops it, in the background. The token is cancelled when it is
+    /// gone.
     pub(crate) fn retire(&self, core: Arc<Core>) -> CancellationToken {
+        self.retire_by(core, Instant::now() + self.shared.drain_grace)
+    }
+
+    fn retire_by(&self, core: Arc<Core>, deadline: Instant) -> CancellationToken {
         let gone = CancellationToken::new();
         let guard = gone.clone().drop_guard();
         let task = self.shared.runtime.spawn(async move {
-            core.retire().await;
+            core.retire(deadline).await;
             drop(guard);
         });
         let mut retiring = self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
@@ -268,8 +279,15 @@ impl Inner {
 
     async fn reload(self: &Arc<Self>) -> Result<ReloadSummary, RegistryError> {
         let _reloading = self.reloading.lock().await;
-        let registry = Registry::load(&self.registry, &self.catalog)
-            .await
+        let loaded = self
+            .stopping
+            .run_until_cancelled(Registry::load(&self.registry, &self.catalog))
+            .await;
+        let registry = loaded
+            .unwrap_or_else(|| {
+                let reason = "is not read: the server is shutting down".to_owned();
+                Err(RegistryError::whole(&self.registry, reason))
+            })
             .inspect_err(|error| {
                 tracing::error!(%error, "the registry was not reloaded: everything goes on as it was");
             })?;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{House, context_within, eventually, impatient, kill, within};
 use sensorium_engine::{EmbedInput, Error, ModelState, Supervision};
@@ -212,6 +212,16 @@ async fn a_list_of_devices_makes_instances_that_share_the_work() {
     kill(house.pids()[0]);
     let results = within(house.embed_each("stub", texts(50))).await;
     assert!(results.iter().all(Result::is_ok));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_finished_at_the_deadline_is_killed() {
+    let house = House::new(STUB).await;
+    house.until_ready("stub").await;
+    let busy = house.occupy("stub", "stub:sleep:1h").await;
+    within(house.engine.shutdown_by(Instant::now() + Duration::from_millis(200))).await;
+    assert_eq!(house.pids(), [0u32; 0]);
+    assert!(within(busy).await.unwrap().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,9 +16,11 @@ mod logs;
 mod policy;
 mod start;
 mod status;
+mod stop;
 mod supervisor;
 mod watch;
 
 pub(crate) use start::Blueprint;
 pub(crate) use status::{Board, Changes, Place, Status};
+pub(crate) use stop::StopSignal;
 pub(crate) use supervisor::Supervisor;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::policy::{self, Restart};
 use super::start::{self, Blueprint, StartFailure, Started};
 use super::status::{Place, Status};
+use super::stop::StopSignal;
 use super::watch::{Death, last_words, watch};
 use crate::model::Vitals;
 use crate::queue::Lane;
@@ -26,12 +27,10 @@ pub(crate) struct Supervisor {
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when the earlier life's processes are gone and their memory is free.
     pub(crate) clear: CancellationToken,
-    /// Cancelled to stop the instance.
-    pub(crate) stop: CancellationToken,
+    /// Given to stop the instance.
+    pub(crate) stop: StopSignal,
     /// Changes when a model that failed or is broken is to be tried at once.
     pub(crate) retries: watch::Receiver<u64>,
-    /// How long running calls may take to end when it is stopped.
-    pub(crate) grace: Duration,
 }
 
 /// How one process's life ended.
@@ -60,7 +59,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self) {
         let mut memory = Memory::default();
         self.clear.cancelled().await;
-        while !self.stop.is_cancelled() {
+        while !self.stop.is_given() {
             self.report(if memory.was_ready {
                 Status::Restarting
             } else {
@@ -84,7 +83,7 @@ impl Supervisor {
         let begun = Instant::now();
         let started = tokio::select! {
             started = start::start(&self.blueprint, &self.supervision) => started,
-            () = self.stop.cancelled() => return End::Stopped,
+            () = self.stop.given() => return End::Stopped,
         };
         let Started { process, capabilities } = match started {
             Ok(started) => started,
@@ -101,7 +100,7 @@ impl Supervisor {
         self.vitals.dispatcher().open(Arc::clone(&lane));
         self.report(Status::Ready);
         let death = tokio::select! {
-            () = self.stop.cancelled() => None,
+            () = self.stop.given() => None,
             death = watch(&process, &lane, &self.supervision) => Some(death),
         };
         self.vitals.dispatcher().close(&lane);
@@ -120,10 +119,16 @@ impl Supervisor {
 
     async fn wind_down(&self, process: PluginProcess, lane: &Lane) {
         let Blueprint { model, plugin, .. } = &self.blueprint;
-        if tokio::time::timeout(self.grace, lane.idle()).await.is_err() {
-            tracing::warn!(%model, %plugin, "stopping although calls are under way: the grace period is over");
-        }
-        let cause = process.stop(self.grace).await;
+        let deadline = self.stop.deadline();
+        let idle = tokio::time::timeout_at(deadline.into(), lane.idle()).await.is_ok();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let cause = if idle && !left.is_zero() {
+            process.stop(left).await
+        } else {
+            tracing::warn!(%model, %plugin, "killing the process: the grace period is over");
+            process.kill();
+            process.exited().await
+        };
         tracing::info!(%model, %plugin, %cause, "stopped");
     }
 
@@ -171,8 +176,8 @@ impl Supervisor {
         };
         tokio::select! {
             () = over => {}
-            () = self.stop.cancelled() => {}
-            // An error means that the model is gone; then `stop` has been cancelled.
+            () = self.stop.given() => {}
+            // An error means that the model is gone; then `stop` has been given.
             Ok(()) = self.retries.changed() => {}
         }
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::slots::Slots;
 use super::vitals::Vitals;
 use crate::Error;
-use crate::instance::{Blueprint, Place, Status, Supervisor};
+use crate::instance::{Blueprint, Place, Status, StopSignal, Supervisor};
 use crate::queue::{Dispatcher, QueueSettings};
 use crate::registry::ModelConfig;
 use crate::shared::Shared;
@@ -50,7 +50,7 @@ struct Lifecycle {
 
 /// The instances from one start to the next stop.
 struct Life {
-    stop: CancellationToken,
+    stop: StopSignal,
     retries: watch::Sender<u64>,
     supervisors: Vec<JoinHandle<()>>,
 }
@@ -158,24 +158,24 @@ impl Core {
         if idle && self.vitals.status() == Status::Ready {
             let Blueprint { model, plugin, .. } = &self.blueprints[0];
             tracing::info!(%model, %plugin, ?ttl, "unloading the model: nobody has asked for it");
-            self.stop_locked(&mut lifecycle);
+            self.stop_locked(&mut lifecycle, now + self.shared.drain_grace);
         }
     }
 
-    /// Lets nobody in any more, gives those who are in the grace period, and stops the instances. Returns when
-    /// their processes are gone.
-    pub(crate) async fn retire(&self) {
+    /// Lets nobody in any more, lets those who are in finish until `deadline`, and stops the instances. Returns when
+    /// their processes are gone: those that are left at the deadline are killed.
+    pub(crate) async fn retire(&self, deadline: Instant) {
         self.lifecycle().retired = true;
         // Requests that wait for it to load hold slots: they are to look for its successor.
         self.vitals.nudge();
-        let drained = tokio::time::timeout(self.shared.drain_grace, self.slots.all_free()).await;
+        let drained = tokio::time::timeout_at(deadline.into(), self.slots.all_free()).await;
         if drained.is_err() {
             let Blueprint { model, plugin, .. } = &self.blueprints[0];
             tracing::warn!(%model, %plugin, "stopping with requests unfinished: the grace period is over");
         }
         let before = {
             let mut lifecycle = self.lifecycle();
-            self.stop_locked(&mut lifecycle);
+            self.stop_locked(&mut lifecycle, deadline);
             std::mem::take(&mut lifecycle.before)
         };
         // Who has outstayed the grace period finds the queue closed.
@@ -194,7 +194,7 @@ impl Core {
         if lifecycle.life.is_some() || lifecycle.retired {
             return;
         }
-        let stop = CancellationToken::new();
+        let stop = StopSignal::default();
         let clear = CancellationToken::new();
         let (retries, retried) = watch::channel(0);
         let number = self.vitals.begin(&Status::Loading);
@@ -209,7 +209,6 @@ impl Core {
                 clear: clear.clone(),
                 stop: stop.clone(),
                 retries: retried.clone(),
-                grace: self.shared.drain_grace,
             };
             runtime.spawn(supervisor.run())
         });
@@ -228,9 +227,9 @@ impl Core {
         });
     }
 
-    fn stop_locked(&self, lifecycle: &mut Lifecycle) {
+    fn stop_locked(&self, lifecycle: &mut Lifecycle, deadline: Instant) {
         if let Some(life) = lifecycle.life.take() {
-            life.stop.cancel();
+            life.stop.give(deadline);
             self.vitals.begin(&Status::Stopped);
             lifecycle.before.extend(life.supervisors);
         }
@@ -252,7 +251,7 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         if let Some(life) = &self.lifecycle().life {
-            life.stop.cancel();
+            life.stop.give(Instant::now() + self.shared.drain_grace);
         }
     }
 }

@@ -43,7 +43,7 @@ impl RegistryError {
     }
 
     /// A problem of the file as a whole.
-    pub(super) fn whole(file: &Path, message: String) -> Self {
+    pub(crate) fn whole(file: &Path, message: String) -> Self {
         Self::new(
             file,
             vec![Problem {
