@@ -31,7 +31,7 @@ pub struct Admission {
     core: Arc<Core>,
     capabilities: Arc<Capabilities>,
     context: RequestContext,
-    _slot: Slot,
+    slot: Slot,
 }
 
 /// What the cache had of a request, and what it had not.
@@ -64,7 +64,7 @@ impl Admission {
             core,
             capabilities,
             context,
-            _slot: slot,
+            slot,
         }
     }
 
@@ -114,6 +114,7 @@ impl Admission {
                 results[index] = Some(embedding);
             }
         }
+        self.slot.answered();
         Ok(results.into_iter().flatten().collect())
     }
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Requests finished lately, older ones counting less: each counts 1/e after this long.
+/// Requests answered lately, older ones counting less: each counts 1/e after this long.
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// What a client is told at least, and at most.
 const BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// A decaying count of finished requests.
+/// A decaying count of requests that were answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
     count: f64,
@@ -22,7 +22,7 @@ impl Rate {
         Self { count: 0.0, at: now }
     }
 
-    /// One more has finished.
+    /// One more has been answered.
     pub(super) fn record(&mut self, now: Instant) {
         self.count = self.decayed(now) + 1.0;
         self.at = now;

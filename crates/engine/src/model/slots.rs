@@ -1,5 +1,6 @@
 //! Who has been let in: one slot a request, from before its inputs are fetched until it is answered.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ pub(crate) struct Slots {
 /// One slot; dropping it frees it.
 pub(crate) struct Slot {
     slots: Slots,
+    /// Its request got what it asked for.
+    answered: AtomicBool,
 }
 
 struct Shared {
@@ -54,7 +57,10 @@ impl Slots {
             occupancy.taken += usize::from(free);
             free
         });
-        free.then(|| Slot { slots: self.clone() })
+        free.then(|| Slot {
+            slots: self.clone(),
+            answered: AtomicBool::new(false),
+        })
     }
 
     /// How long it takes until those who have slots are done, as far as can be told.
@@ -84,18 +90,44 @@ impl Slots {
 
 // === impl Slot ===
 
+impl Slot {
+    /// The request got what it asked for: it counts towards how fast the model works. One that fails does not, or a
+    /// model that fails at once would promise to be free soon.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.slots
-            .shared
-            .rate
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record(now);
+        if *self.answered.get_mut() {
+            let mut rate = self.slots.shared.rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.record(now);
+        }
         self.slots.shared.occupancy.send_modify(|occupancy| {
             occupancy.taken -= 1;
             occupancy.idle_since = now;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answered_requests_say_how_fast_the_model_works() {
+        let slots = Slots::new();
+        for _ in 0..1000 {
+            drop(slots.take(1));
+        }
+        let _waits = slots.take(2);
+        assert_eq!(slots.expected_wait(Instant::now()), Duration::from_secs(30));
+        for _ in 0..1000 {
+            let slot = slots.take(2);
+            slot.iter().for_each(Slot::answered);
+        }
+        assert_eq!(slots.expected_wait(Instant::now()), Duration::from_secs(1));
     }
 }
