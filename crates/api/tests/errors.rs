@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{House, PNG, Reply, read, read_one};
+use common::{House, PATIENCE, PNG, Reply, read, read_one};
 use sensorium_media::MediaConfig;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -300,6 +300,22 @@ async fn images_that_become_too_many_pixels_are_refused() {
         );
         assert_eq!(house.post(path, &few).await.status, 200);
     }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_let_go() {
+    let house = House::with(|config| config.write_timeout = std::time::Duration::from_millis(200)).await;
+    let mut deaf = TcpStream::connect(house.address).await.unwrap();
+    let asking = async {
+        let request = b"GET /docs/scalar.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+        while deaf.write_all(&request).await.is_ok() {}
+    };
+    // Only the end of the connection ends this.
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .expect("the connection is closed");
+    assert_eq!(house.get("/livez").await.status, 200);
     house.close().await;
 }
 
