@@ -1,6 +1,7 @@
 //! The embed service: checks a batch, hands it to the model's thread, checks what comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
 use tokio::sync::{Semaphore, oneshot};
@@ -14,6 +15,9 @@ use crate::{EmbedCapabilities, EmbedInput, Embedding, ItemError, MessageLimits, 
 
 /// Calls that may be under way: one that computes and one that waits.
 const MAX_CALLS: usize = 2;
+
+/// How long a call may wait for one that the host has cancelled and that is still ending.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// Serves `Embedder`.
 pub(super) struct EmbedderService {
@@ -79,7 +83,8 @@ impl Embedder for EmbedderService {
             .collect::<Result<Vec<_>, _>>()?;
         let expected = inputs.len();
         check_inputs(&inputs, embed, ready.max_batch)?;
-        let _call = self.calls.try_acquire().map_err(|_| too_many())?;
+        let place = tokio::time::timeout(ENDING, self.calls.acquire()).await;
+        let _call = place.map_err(|_| too_many())?.map_err(|_| too_many())?;
         let cancelled = CancellationToken::new();
         let _cancel_on_drop = cancelled.clone().drop_guard();
         let (reply, result) = oneshot::channel();
