@@ -1,0 +1,112 @@
+"""Conversations to train on: a head that shows the pictures, and branches of questions and answers that share it.
+
+A branch knows nothing of the other branches, so a sequence holds many conversations about the
+same pictures for the price of one look at them. The text is that of `chat_template.jinja`.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+from ..clip.families import sample_training_scene
+from ..world.scene import Scene
+from . import pairs, questions
+from .chitchat import REFUSAL, prompt, system
+
+START, END = "<|im_start|>", "<end_of_utterance>"
+PICTURE = "<image>"  # one marker for a whole picture; `data` spells it out
+ASK, ANSWER = "\nUser:", "\nAssistant:"
+TURNS = (0.56, 0.2, 0.1, 0.06, 0.04, 0.02, 0.02)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the user says, the answer, and the family that the question is from; `pictures` come before the words."""
+
+    question: str
+    answer: str
+    family: str
+    pictures: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Scenes; the text before the first question of every branch, which shows `shown` of them; and how to draw a branch."""
+
+    scenes: tuple[Scene, ...]
+    head: str
+    shown: tuple[int, ...]
+    kind: str
+
+    def branch(self, rng: Random) -> list[Turn]:
+        """A conversation of one or more turns."""
+        return [self.turn(rng, k) for k in range(rng.choices(range(1, 8), TURNS)[0])]
+
+    def turn(self, rng: Random, k: int) -> Turn:
+        if self.kind == "none":
+            return _without_picture(rng)
+        if self.kind == "late" and k == 0:
+            return about_one(self.scenes[0], rng) if self.shown else _without_picture(rng)
+        if self.kind == "late" and k == 1:
+            new = (len(self.scenes) - 1,)
+            if self.shown:
+                return _bringing(about_two(*self.scenes, rng), new)
+            return _bringing(about_one(self.scenes[0], rng), new)
+        if len(self.scenes) == 1:
+            return about_one(self.scenes[0], rng)
+        return about_two(*self.scenes, rng)
+
+
+def sample(rng: Random, draw=sample_training_scene) -> Sample:
+    """One picture mostly, sometimes two, none, or one that comes later in the conversation."""
+    kind = rng.choices(("one", "two", "none", "late"), (0.7, 0.18, 0.04, 0.08))[0]
+    if kind == "two" or (kind == "late" and rng.random() < 0.5):
+        scenes = pairs.sample_pair(rng, draw)
+    else:
+        scenes = () if kind == "none" else (draw(rng),)
+    shown = tuple(range(len(scenes)))
+    if kind == "late":
+        shown = shown[:-1]
+    return Sample(scenes, head(len(shown), system(rng) if rng.random() < 0.35 else None), shown, kind)
+
+
+def head(pictures: int, instructions: str | None = None) -> str:
+    """The text before the first question."""
+    before = f"System: {instructions}{END}\n" if instructions else ""
+    return f"{START}{before}User:{PICTURE * pictures}"
+
+
+def about_one(scene: Scene, rng: Random) -> Turn:
+    if rng.random() < 0.1:
+        return Turn(prompt(rng), REFUSAL, "refusal")
+    family, question, answer = questions.ask(scene, rng)
+    return Turn(question, answer, family)
+
+
+def about_two(a: Scene, b: Scene, rng: Random) -> Turn:
+    if rng.random() < 0.06:
+        return Turn(prompt(rng), REFUSAL, "refusal")
+    family, question, answer = pairs.ask(a, b, rng)
+    return Turn(question, answer, f"two: {family}")
+
+
+def corpus(rng: Random, count: int):
+    """Lines of text as the model meets them, for the tokenizer."""
+    for _ in range(count):
+        made = sample(rng)
+        yield made.head.replace(PICTURE, "").replace(START, "").replace(END, "")
+        for turn in made.branch(rng):
+            yield f" {turn.question}"
+            yield turn.question
+            yield f"{ANSWER} {turn.answer}"
+
+
+def _without_picture(rng: Random) -> Turn:
+    if rng.random() < 0.65:
+        return Turn(prompt(rng), REFUSAL, "no picture")
+    scene = sample_training_scene(rng)
+    question = questions.ask(scene, rng)[1] if rng.random() < 0.7 else pairs.ask(scene, sample_training_scene(rng), rng)[1]
+    return Turn(question, REFUSAL, "no picture")
+
+
+def _bringing(turn: Turn, pictures: tuple[int, ...]) -> Turn:
+    return Turn(turn.question, turn.answer, turn.family, pictures)

@@ -1,0 +1,139 @@
+"""Trains shapes-vlm: `python -m recipe.vlm.train --work DIR --steps N`, resumable at any time.
+
+One run is one cosine schedule of N steps. It keeps `DIR/state.pt` (weights, optimiser, step) and
+goes on from there when started again; `--from DIR/weights.pt` begins a further stage from the
+weights of an earlier one.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..clip.masters import Masters
+from ..clip.targets import OBJECT_CLASSES
+from . import model as architecture
+from .data import IGNORED, Batches, looks
+from .tokenizer import build
+
+CELLS = 9
+
+
+class Heads(nn.Module):
+    """Training-only readings: what each patch of the eye and the picture's image tokens say of colour, shape, size."""
+
+    def __init__(self, eye: int, text: int):
+        super().__init__()
+        self.patches = nn.Sequential(nn.LayerNorm(eye), nn.Linear(eye, sum(OBJECT_CLASSES)))
+        self.cells = nn.Sequential(nn.LayerNorm(text * 16), nn.Linear(text * 16, CELLS * sum(OBJECT_CLASSES)))
+
+    def loss(self, patches, images, batch) -> torch.Tensor:
+        cells = self.cells(images.flatten(1)).view(len(images), CELLS, -1)
+        return _named(self.patches(patches), batch["image_patches"]) + _named(cells, batch["image_cells"])
+
+
+def main() -> None:
+    args = _arguments()
+    torch.set_num_threads(args.threads)
+    work = Path(args.work)
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer = build()
+    vlm = architecture.fresh(args.seed, args.clip)
+    heads = Heads(vlm.config.vision_config.hidden_size, vlm.config.text_config.hidden_size)
+    if args.start:
+        start = torch.load(args.start)
+        vlm.load_state_dict(start["vlm"])
+        heads.load_state_dict(start["heads"])
+    masters = Masters([vlm, heads], args.lr, decay=0.05, average=args.average)
+    architecture.halve(vlm)
+    heads.bfloat16()
+    done = 0
+    if (work / "state.pt").exists():
+        state = torch.load(work / "state.pt")
+        masters.load(state["masters"])
+        done = state["step"]
+    batches = Batches(tokenizer, args.batch, args.length, args.seed)
+    loader = DataLoader(batches, batch_size=None, sampler=range(done, args.steps), num_workers=1, prefetch_factor=6)
+    log = (work / "log.jsonl").open("a")
+    began, seen = time.monotonic(), done
+    for step, batch in zip(range(done, args.steps), loader):
+        figures = _step(vlm, heads, masters, batch, step, args)
+        if (step + 1) % 25 == 0:
+            _note(log, figures | {"step": step + 1, "seconds_per_step": round((time.monotonic() - began) / (step + 1 - seen), 3)})
+        if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
+            _save(work, masters, step + 1)
+
+
+def _step(vlm, heads, masters, batch, step, args) -> dict:
+    """One update; the losses as numbers."""
+    images, patches = architecture.see(vlm, batch["pixels"].bfloat16())
+    hidden = architecture.read(vlm, batch["ids"], images[batch["order"]], batch["places"], looks(batch["branch"]))
+    wanted = batch["target"] != IGNORED
+    logits = vlm.lm_head(hidden[wanted]).float()
+    target = batch["target"][wanted]
+    loss = F.cross_entropy(logits, target)
+    total = loss
+    if args.heads:
+        total = loss + args.heads * heads.loss(patches, images, batch)
+    total.backward()
+    falling = 0.5 * (1 + math.cos(math.pi * step / args.steps))  # from 1 to 0 over the run
+    lr = args.lr * min(1.0, (step + 1) / args.warmup) * (args.floor + (1 - args.floor) * falling)
+    masters.step(lr, step)
+    right = (logits.argmax(1) == target).float().mean()
+    return {"loss": round(loss.item(), 4), "right": round(right.item(), 4), "heads": round((total - loss).item(), 4)}
+
+
+def _named(logits, target) -> torch.Tensor:
+    """Sum over attributes of the cross entropy, "none" weighing less, for most places are empty."""
+    loss = 0.0
+    for k, part in enumerate(logits.float().split(OBJECT_CLASSES, dim=-1)):
+        weight = torch.ones(OBJECT_CLASSES[k])
+        weight[0] = 0.3
+        loss = loss + F.cross_entropy(part.reshape(-1, OBJECT_CLASSES[k]), target[..., k].reshape(-1), weight)
+    return loss
+
+
+def _save(work: Path, masters, step: int) -> None:
+    """The resumable state, and the averaged weights that publishing and further stages read."""
+    torch.save({"masters": masters.state(), "step": step}, work / "state.tmp")
+    (work / "state.tmp").replace(work / "state.pt")
+    vlm = masters.averaged(0)
+    vlm["lm_head.weight"] = vlm["model.text_model.embed_tokens.weight"]  # tied
+    torch.save({"vlm": vlm, "heads": masters.averaged(1), "step": step}, work / "weights.tmp")
+    (work / "weights.tmp").replace(work / "weights.pt")
+
+
+def _note(log, figures: dict) -> None:
+    line = json.dumps(figures)
+    print(line, flush=True)
+    log.write(line + "\n")
+    log.flush()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", required=True, help="folder of this stage's state, weights and log")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--from", dest="start", help="weights.pt of an earlier stage")
+    parser.add_argument("--clip", type=Path, default=Path("shapes-clip"), help="folder whose vision tower is the eye to begin with")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=24, help="sequences a step")
+    parser.add_argument("--length", type=int, default=288, help="tokens a sequence")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--floor", type=float, default=0.01, help="the last learning rate as a share of the highest")
+    parser.add_argument("--heads", type=float, default=0.1, help="weight of the training-only heads")
+    parser.add_argument("--average", type=float, default=0.998, help="how much the running average of the weights keeps a step")
+    parser.add_argument("--warmup", type=int, default=100)
+    parser.add_argument("--save-every", type=int, default=250)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
