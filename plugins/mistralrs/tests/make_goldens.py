@@ -194,7 +194,184 @@ def make_idefics3(directory):
     save(randomise(model, tokenizer, 1), directory)
 
 
-MODELS = {"idefics3": make_idefics3}
+CHATML = (
+    "{% for message in messages %}{% if loop.first and message.role != 'system' %}<|im_start|>system\nYou see shapes.<|im_end|>\n{% endif %}"
+    "<|im_start|>{{ message.role }}\n{% if message.content is string %}{{ message.content }}{% else %}"
+    "{% for part in message.content %}{% if part.type == 'image' or 'image' in part or 'image_url' in part %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in part %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+QWEN = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"]
+
+
+def qwen(directory, processor):
+    """The files that both Qwens have alike. Returns the tokenizer and the ids of its special tokens."""
+    tokenizer = write_tokenizer(
+        directory, byte_level(QWEN, CHATML), tokenizer_class="Qwen2Tokenizer", processor_class=processor, bos_token=None,
+        eos_token="<|im_end|>", pad_token="<|endoftext|>", unk_token=None, add_prefix_space=False,
+    )
+    ids = {token: tokenizer.token_to_id(token) for token in QWEN}
+    ends = {"bos_token_id": ids["<|endoftext|>"], "pad_token_id": ids["<|endoftext|>"]}
+    write(directory / "generation_config.json", {**ends, "eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]]})
+    return tokenizer, ids
+
+
+def make_qwen2_5_vl(directory):
+    """Pictures of many sizes; two of the three vision layers look through windows."""
+    tokenizer, ids = qwen(directory, "Qwen2_5_VLProcessor")
+    write(directory / "config.json", {
+        "architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", "torch_dtype": "float16",
+        "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"], "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"], "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"], "vision_token_id": ids["<|vision_pad|>"],
+        **TEXT, "vocab_size": tokenizer.get_vocab_size(), "rope_theta": 1000000.0, "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
+        "use_sliding_window": False, "sliding_window": 2048, "max_window_layers": 2, "tie_word_embeddings": False,
+        "vision_config": dict(
+            depth=3, hidden_act="silu", hidden_size=32, intermediate_size=48, num_heads=2, in_chans=3, out_hidden_size=64, patch_size=8,
+            spatial_merge_size=2, spatial_patch_size=8, window_size=32, fullatt_block_indexes=[1], tokens_per_second=2, temporal_patch_size=2,
+        ),
+    })
+    write(directory / "preprocessor_config.json", {
+        "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor", "min_pixels": 256, "max_pixels": 16384,
+        "patch_size": 8, "temporal_patch_size": 2, "merge_size": 2,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
+    })
+    model = tf.Qwen2_5_VLForConditionalGeneration(tf.AutoConfig.from_pretrained(directory))
+    old = lambda name: name.replace("model.language_model.", "model.").replace("model.visual.", "visual.")
+    save(randomise(model, tokenizer, 2), directory, old)
+
+
+def make_qwen3_vl(directory):
+    """Pictures of many sizes, with positions between those learned, and features of two vision layers added in deeper."""
+    tokenizer, ids = qwen(directory, "Qwen3VLProcessor")
+    write(directory / "config.json", {
+        "architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"], "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"], "tie_word_embeddings": False,
+        "text_config": {
+            "model_type": "qwen3_vl_text", "dtype": "float16", **TEXT, "head_dim": 16, "vocab_size": tokenizer.get_vocab_size(),
+            "rope_theta": 5000000, "rope_scaling": {"mrope_interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default"},
+            "attention_bias": False, "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"], "tie_word_embeddings": False,
+        },
+        "vision_config": dict(
+            model_type="qwen3_vl", depth=3, hidden_act="gelu_pytorch_tanh", hidden_size=32, intermediate_size=48, num_heads=2, in_channels=3,
+            out_hidden_size=64, patch_size=8, spatial_merge_size=2, temporal_patch_size=2, num_position_embeddings=16,
+            deepstack_visual_indexes=[0, 1],
+        ),
+    })
+    write(directory / "preprocessor_config.json", {
+        "image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor",
+        "size": {"longest_edge": 16384, "shortest_edge": 256}, "patch_size": 8, "temporal_patch_size": 2, "merge_size": 2,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+    })
+    save(randomise(tf.Qwen3VLForConditionalGeneration(tf.AutoConfig.from_pretrained(directory)), tokenizer, 3), directory)
+
+
+def make_gemma3(directory):
+    """Pictures see themselves whole; two of three layers look through a window shorter than the prompts."""
+    specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"]
+    template = (
+        "{{ bos_token }}{% set first = '' %}{% if messages[0].role == 'system' %}"
+        "{% set first = (messages[0].content if messages[0].content is string else messages[0].content[0].text) + '\n\n' %}"
+        "{% set messages = messages[1:] %}{% endif %}{% for message in messages %}<start_of_turn>"
+        "{% if message.role == 'assistant' %}model{% else %}{{ message.role }}{% endif %}\n{% if loop.first %}{{ first }}{% endif %}"
+        "{% if message.content is string %}{{ message.content | trim }}{% else %}{% for part in message.content %}"
+        "{% if part.type == 'image' %}<start_of_image>{% elif part.type == 'text' %}{{ part.text | trim }}{% endif %}{% endfor %}{% endif %}"
+        "<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+    )
+    made = byte_fallback(specials, template, legacy=False)
+    made[0].post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])
+    tokenizer = write_tokenizer(
+        directory, made, tokenizer_class="GemmaTokenizer", processor_class="Gemma3Processor", bos_token="<bos>", eos_token="<eos>",
+        pad_token="<pad>", unk_token="<unk>", add_bos_token=True, add_eos_token=False, boi_token="<start_of_image>",
+        eoi_token="<end_of_image>", image_token="<image_soft_token>",
+    )
+    ends = {"bos_token_id": 2, "pad_token_id": 0, "eos_token_id": [1, 5]}
+    text = dict(
+        TEXT, num_hidden_layers=3, head_dim=16, query_pre_attn_scalar=16, rms_norm_eps=1e-6, sliding_window=16, sliding_window_pattern=3,
+        rope_theta=1000000.0, rope_local_base_freq=10000.0, rope_scaling={"factor": 8.0, "rope_type": "linear"},
+        hidden_activation="gelu_pytorch_tanh", vocab_size=tokenizer.get_vocab_size(), model_type="gemma3_text",
+    )
+    del text["hidden_act"]
+    write(directory / "config.json", {
+        "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "torch_dtype": "float16", "mm_tokens_per_image": 4,
+        "boi_token_index": 6, "eoi_token_index": 7, "image_token_index": 8, **ends, "text_config": text,
+        "vision_config": dict(
+            model_type="siglip_vision_model", hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_channels=3,
+            image_size=32, patch_size=8, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6, vision_use_head=False,
+        ),
+    })
+    write(directory / "generation_config.json", ends)
+    write(directory / "preprocessor_config.json", {
+        "image_processor_type": "Gemma3ImageProcessor", "processor_class": "Gemma3Processor", "do_convert_rgb": None, "do_normalize": True,
+        "do_pan_and_scan": None, "do_rescale": True, "do_resize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+        "image_seq_length": 4, "resample": 2, "rescale_factor": 1 / 255, "size": {"height": 32, "width": 32},
+    })
+    write(directory / "processor_config.json", {"image_seq_length": 4, "processor_class": "Gemma3Processor"})
+    model = randomise(tf.Gemma3ForConditionalGeneration(tf.AutoConfig.from_pretrained(directory)), tokenizer, 4, sharp=0.08)
+    with torch.no_grad():  # what layers add outweighs the token itself, or every reply would repeat it
+        for name, parameter in model.named_parameters():
+            if "post_attention_layernorm" in name or "post_feedforward_layernorm" in name or name.endswith("language_model.norm.weight"):
+                parameter.copy_((parameter + (4.0 if "language_model.norm" in name else 6.0)).half())
+    old = lambda name: ("language_model.model." + name[21:]) if name.startswith("model.language_model.") else name.removeprefix("model.").replace(
+        "vision_tower.", "vision_tower.vision_model.").replace("vision_model.vision_model", "vision_model")
+    save(model, directory, old)
+
+
+def make_llava(directory):
+    """LLaVA-1.5: a CLIP tower read at its last layer but one. Its pixels are all -1 or 1 after normalisation: mistral.rs
+    rounds them to bf16 (mistralrs-core 0.8.1, vision_models/llava/llava_inputs_processor.rs:407), which these survive."""
+    specials = ["<unk>", "<s>", "</s>", "<image>", "<pad>"]
+    template = (
+        "{% for message in messages %}{% if message.role != 'system' %}{{ message.role | upper }}: {% endif %}"
+        "{% if message.content is string %}{{ message.content }} {% else %}"
+        "{% for part in message.content %}{% if part.type == 'image' %}<image>\n{% endif %}{% endfor %}"
+        "{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }} {% endif %}{% endfor %}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+    )
+    made = byte_fallback(specials, template, legacy=True)
+    made[0].post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer = write_tokenizer(
+        directory, made, tokenizer_class="LlamaTokenizer", processor_class="LlavaProcessor", bos_token="<s>", eos_token="</s>",
+        pad_token="<pad>", unk_token="<unk>", add_bos_token=True, add_eos_token=False, legacy=True, image_token="<image>",
+    )
+    ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 4}
+    write(directory / "config.json", {
+        "architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "torch_dtype": "float16", "ignore_index": -100,
+        "image_token_index": 3, "pad_token_id": 4, "projector_hidden_act": "gelu", "tie_word_embeddings": False,
+        "vision_feature_layer": -2, "vision_feature_select_strategy": "default", "image_seq_length": 16,
+        "text_config": {"model_type": "llama", **TEXT, "vocab_size": tokenizer.get_vocab_size(), "tie_word_embeddings": False, "rope_theta": 10000.0, **ends},
+        "vision_config": dict(
+            model_type="clip_vision_model", hidden_size=32, image_size=32, intermediate_size=64, num_attention_heads=2, num_hidden_layers=3,
+            patch_size=8, projection_dim=32, hidden_act="quick_gelu",
+        ),
+    })
+    write(directory / "generation_config.json", ends)
+    write(directory / "preprocessor_config.json", {
+        "image_processor_type": "CLIPImageProcessor", "processor_class": "LlavaProcessor", "do_convert_rgb": True, "do_center_crop": True,
+        "crop_size": {"height": 32, "width": 32}, "do_normalize": True, "do_rescale": True, "do_resize": True, "resample": 3,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "rescale_factor": 1 / 255, "size": {"shortest_edge": 32},
+    })
+    write(directory / "processor_config.json", {
+        "image_token": "<image>", "num_additional_image_tokens": 1, "patch_size": 8, "processor_class": "LlavaProcessor",
+        "vision_feature_select_strategy": "default",
+    })
+    model = tf.LlavaForConditionalGeneration(tf.AutoConfig.from_pretrained(directory))
+
+    def old(name):
+        name = name.removeprefix("model.")
+        if name.startswith("language_model."):
+            return "language_model.model." + name.removeprefix("language_model.")
+        if name.startswith("vision_tower.") and not name.startswith("vision_tower.vision_model."):
+            return "vision_tower.vision_model." + name.removeprefix("vision_tower.")
+        return "language_model." + name if name.startswith("lm_head") else name
+
+    save(randomise(model, tokenizer, 5), directory, old)
+
+
+MODELS = {
+    "idefics3": make_idefics3, "qwen2.5-vl": make_qwen2_5_vl, "qwen3-vl": make_qwen3_vl, "gemma3": make_gemma3, "llava-1.5": make_llava,
+}
 
 # --- expectations -------------------------------------------------------------------------------------------------
 
@@ -311,7 +488,46 @@ def expect_idefics3(directory):
     return expectations(directory, processor, [(side, side)] * 4)
 
 
-EXPECT = {"idefics3": expect_idefics3}
+def expect_qwen(directory):
+    """The placeholder of each picture stands for one token of every four patches."""
+
+    def processor(model, tokenizer, text, images):
+        inputs = {}
+        if images:
+            inputs = dict(tf.Qwen2VLImageProcessorPil.from_pretrained(directory)(images=images, return_tensors="pt"))
+            head, *tails = text.split("<|image_pad|>")
+            text = head + "".join("<|image_pad|>" * (int(grid.prod()) // 4) + tail for grid, tail in zip(inputs["image_grid_thw"], tails))
+        inputs.update(tokenizer(text, add_special_tokens=False, return_tensors="pt"))
+        inputs["mm_token_type_ids"] = (inputs["input_ids"] == model.config.image_token_id).int()
+        return inputs
+
+    return expectations(directory, processor, [(32, 32), (48, 32), (64, 64), (48, 80)])
+
+
+def expect_gemma3(directory):
+    def processor(model, tokenizer, text, images):
+        image_processor = tf.Gemma3ImageProcessorPil.from_pretrained(directory)
+        whole = tf.Gemma3Processor(image_processor=image_processor, tokenizer=tokenizer, image_seq_length=4)
+        return whole(text=text, images=[images] if images else None, return_tensors="pt", add_special_tokens=False)
+
+    return expectations(directory, processor, [(32, 32)] * 4)
+
+
+def expect_llava(directory):
+    def processor(model, tokenizer, text, images):
+        image_processor = tf.CLIPImageProcessorPil.from_pretrained(directory)
+        whole = tf.LlavaProcessor(
+            image_processor=image_processor, tokenizer=tokenizer, patch_size=8, vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+        )
+        return whole(text=text, images=images or None, return_tensors="pt")
+
+    return expectations(directory, processor, [(32, 32)] * 4, two=False, saturated=True)
+
+
+EXPECT = {
+    "idefics3": expect_idefics3, "qwen2.5-vl": expect_qwen, "qwen3-vl": expect_qwen, "gemma3": expect_gemma3, "llava-1.5": expect_llava,
+}
 
 
 def main():
