@@ -58,8 +58,8 @@ impl Budget {
 // === impl Reservation ===
 
 impl Reservation {
-    /// Gives back all but `bytes`.
-    pub(crate) fn shrink_to(&mut self, bytes: u64) {
+    /// Gives back all but `bytes`, where it turned out that fewer are needed.
+    pub fn shrink_to(&mut self, bytes: u64) {
         let keep = kibibytes(bytes) as usize;
         let surplus = self.permit.num_permits().saturating_sub(keep);
         drop(self.permit.split(surplus));

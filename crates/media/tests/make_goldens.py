@@ -3,7 +3,7 @@
     python tests/make_goldens.py        (needs Pillow and numpy; seeded, so that a second run changes nothing)
 
 The reference is exif_transpose, composite over white, convert to RGB, resize, centre crop, as transformers' slow image
-processors do it. goldens.tsv lists: source, mode (crop, squash), shortest edge, width, height, filter, expected,
+processors do it. goldens.tsv lists: source, mode (crop, squash, fit), shortest edge, width, height, filter, expected,
 largest difference allowed, largest mean difference allowed.
 """
 
@@ -127,6 +127,9 @@ def reference(data, mode, edge, width, height, resample):
     image = image.convert("RGB")
     if mode == "squash":
         return image.resize((width, height), resample)
+    if mode == "fit":
+        image.thumbnail((width, height), resample, reducing_gap=None)
+        return image
     short, long = sorted(image.size)
     scaled = int(edge * long / short)
     image = image.resize((edge, scaled) if image.width <= image.height else (scaled, edge), resample)
@@ -153,11 +156,17 @@ def main():
         assert len(data) <= 20_000, (name, len(data))
         (OUT / name).write_bytes(data)
         golden(name, data, "crop", 32, 32, 32, "bicubic")
+        if name in ("tallest.png", "exif6.jpg", "rgba.png", "progressive.jpg", "grey.jpg"):
+            golden(name, data, "fit", 0, 50, 37, "lanczos")
         if name == "tallest.png":
             golden(name, data, "crop", 24, 24, 24, "nearest")
         if name in ("rgb.png", "tall.png", "exif6.png"):
             for filter_name in FILTERS:
                 golden(name, data, "squash", 0, 30, 22, filter_name)
+            for filter_name in ("nearest", "bicubic", "lanczos"):
+                golden(name, data, "fit", 0, 40, 40, filter_name)
+            golden(name, data, "fit", 0, 33, 90, "bilinear")
+            golden(name, data, "fit", 0, 200, 100, "bicubic")
             golden(name, data, "crop", 28, 24, 20, "lanczos")
             golden(name, data, "crop", 20, 32, 24, "bilinear")
             golden(name, data, "squash", 0, 120, 100, "bicubic")

@@ -23,6 +23,9 @@ pub(crate) fn resize(decoded: &Decoded, spec: &ResizeSpec) -> Result<Pixels, Med
     let (stored, orientation) = (&decoded.stored, decoded.orientation);
     let (upright_width, upright_height) = decoded.size();
     let plan = Plan::new(upright_width, upright_height, spec).ok_or(NO_SIZE)?;
+    if plan.changes_nothing(upright_width, upright_height) {
+        return Ok(orientation.apply(stored.clone()));
+    }
     let Some((filter, support)) = convolution(spec.filter) else {
         // Its ties fall to one side, so it has to see the picture upright.
         return Ok(plan.pad(nearest::sample(&orientation.apply(stored.clone()), &plan)));

@@ -44,16 +44,25 @@ struct Axis {
 impl Plan {
     /// Nothing where the source or the target has no pixels, or the target is absurd.
     pub(super) fn new(width: u32, height: u32, spec: &ResizeSpec) -> Option<Self> {
-        let (scaled_width, scaled_height) = match spec.mode {
-            ResizeMode::Squash => (spec.width, spec.height),
-            ResizeMode::ShortestEdgeCrop { shortest_edge } => shortest_edge_size(width, height, shortest_edge),
-        };
-        let sides = [width, height, spec.width, spec.height, scaled_width, scaled_height];
-        if sides.contains(&0) || spec.width.max(spec.height) > MAX_TARGET {
+        if [width, height, spec.width, spec.height].contains(&0) || spec.width.max(spec.height) > MAX_TARGET {
             return None;
         }
-        let x = Axis::new(width, scaled_width, spec.width);
-        let y = Axis::new(height, scaled_height, spec.height);
+        let box_size = (spec.width, spec.height);
+        let ((scaled_width, scaled_height), target) = match spec.mode {
+            ResizeMode::Squash => (box_size, box_size),
+            ResizeMode::ShortestEdgeCrop { shortest_edge } => {
+                (shortest_edge_size(width, height, shortest_edge), box_size)
+            }
+            ResizeMode::Fit => {
+                let fitted = fitted_size(width, height, box_size);
+                (fitted, fitted)
+            }
+        };
+        if scaled_width == 0 || scaled_height == 0 {
+            return None;
+        }
+        let x = Axis::new(width, scaled_width, target.0);
+        let y = Axis::new(height, scaled_height, target.1);
         Some(Self {
             area: Area {
                 left: x.start,
@@ -66,9 +75,15 @@ impl Plan {
             vertical_first: vertical_first((width, height), (scaled_width, scaled_height)),
             columns: x.steps,
             rows: y.steps,
-            target: (spec.width, spec.height),
+            target,
             offset: (x.offset, y.offset),
         })
+    }
+
+    /// Whether a picture of this size comes out as it went in.
+    pub(super) fn changes_nothing(&self, width: u32, height: u32) -> bool {
+        let scaled_by_one = self.columns.scale == 1.0 && self.rows.scale == 1.0;
+        scaled_by_one && (self.width, self.height) == (width, height) && self.target == (width, height)
     }
 
     /// Sets the resized pixels into the target, with black around where they are smaller.
@@ -156,6 +171,28 @@ fn shortest_edge_size(width: u32, height: u32, edge: u32) -> (u32, u32) {
     }
 }
 
+/// As Pillow's `thumbnail`: the side that fits more tightly becomes the box's, and the other one whichever whole number
+/// keeps the aspect ratio better.
+fn fitted_size(width: u32, height: u32, (box_width, box_height): (u32, u32)) -> (u32, u32) {
+    if width <= box_width && height <= box_height {
+        return (width, height);
+    }
+    let aspect = f64::from(width) / f64::from(height);
+    let (x, y) = (f64::from(box_width), f64::from(box_height));
+    let nearer = |exact: f64, error: &dyn Fn(f64) -> f64| {
+        let (down, up) = (exact.floor(), exact.ceil());
+        let best = if error(up) < error(down) { up } else { down };
+        // At most a side of the box, by how it was chosen.
+        best.max(1.0) as u32
+    };
+    if x / y >= aspect {
+        (nearer(y * aspect, &|n| (aspect - n / y).abs()), box_height)
+    } else {
+        let error = |n: f64| if n == 0.0 { 0.0 } else { (aspect - x / n).abs() };
+        (box_width, nearer(x / aspect, &error))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Filter;
@@ -186,6 +223,50 @@ mod tests {
             ((1, 16_384), 64, (64, 1_048_576)),
         ] {
             assert_eq!(shortest_edge_size(width, height, edge), want);
+        }
+    }
+
+    #[test]
+    fn pictures_shrink_to_fit_and_never_grow() {
+        // Made with Pillow 13: `Image.new("RGB", size).thumbnail(box, reducing_gap=None)`.
+        for (size, target, want) in [
+            ((640, 480), (512, 512), (512, 384)),
+            ((480, 640), (512, 512), (384, 512)),
+            ((512, 512), (512, 512), (512, 512)),
+            ((513, 512), (512, 512), (512, 511)),
+            ((100, 37), (64, 64), (64, 24)),
+            ((37, 100), (64, 64), (24, 64)),
+            ((1000, 3), (64, 64), (64, 1)),
+            ((3, 1000), (64, 64), (1, 64)),
+            ((16000, 1), (64, 64), (64, 1)),
+            ((1, 16000), (64, 64), (1, 64)),
+            ((333, 777), (100, 50), (21, 50)),
+            ((777, 333), (50, 100), (50, 21)),
+            ((1999, 1501), (640, 481), (640, 481)),
+            ((20, 30), (64, 64), (20, 30)),
+            ((4001, 2999), (1024, 1024), (1024, 768)),
+        ] {
+            assert_eq!(fitted_size(size.0, size.1, target), want, "{size:?} into {target:?}");
+        }
+    }
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        let plan = |width, height| {
+            let spec = ResizeSpec {
+                width: 64,
+                height: 48,
+                mode: ResizeMode::Fit,
+                filter: Filter::Lanczos,
+            };
+            Plan::new(width, height, &spec).unwrap()
+        };
+        for (width, height, same) in [(64, 48, true), (1, 1, true), (65, 48, false), (64, 49, false)] {
+            assert_eq!(
+                plan(width, height).changes_nothing(width, height),
+                same,
+                "{width} by {height}"
+            );
         }
     }
 

@@ -1,11 +1,11 @@
 //! What size a model takes, in the words of transformers' image processors.
 
-/// How to bring any picture to one size.
+/// How to bring any picture to the size that a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ResizeSpec {
-    /// Columns of the result.
+    /// Columns of the result; with [`ResizeMode::Fit`] the most.
     pub width: u32,
-    /// Rows of the result.
+    /// Rows of the result; with [`ResizeMode::Fit`] the most.
     pub height: u32,
     /// What happens to other aspect ratios.
     pub mode: ResizeMode,
@@ -24,6 +24,9 @@ pub enum ResizeMode {
         /// Length of the shorter side after scaling.
         shortest_edge: u32,
     },
+    /// The picture is scaled down until it fits, in proportion; one that fits stays as it is. As Pillow's `thumbnail`
+    /// without its reducing gap.
+    Fit,
 }
 
 /// Resampling filters, by Pillow's names. All but nearest widen with the scale, so that nothing aliases.
@@ -46,7 +49,7 @@ pub enum Filter {
 // === impl ResizeSpec ===
 
 impl ResizeSpec {
-    /// Bytes of the RGB pixels that come out.
+    /// The most bytes of RGB pixels that come out.
     pub(crate) fn byte_len(&self) -> u64 {
         u64::from(self.width)
             .saturating_mul(u64::from(self.height))

@@ -40,6 +40,7 @@ fn goldens() -> Vec<Golden> {
         let cells: Vec<&str> = line.split('\t').collect();
         let mode = match cells[1] {
             "squash" => ResizeMode::Squash,
+            "fit" => ResizeMode::Fit,
             _ => ResizeMode::ShortestEdgeCrop {
                 shortest_edge: cells[2].parse().unwrap(),
             },
