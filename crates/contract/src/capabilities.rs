@@ -16,7 +16,7 @@ pub struct Capabilities {
     pub memory_bytes: u64,
     /// Who gathers requests into batches.
     pub batching: Batching,
-    /// Most items in one call; at least 1.
+    /// Most items in one call ([`Batching::Host`]) or most calls under way ([`Batching::Plugin`]); at least 1.
     pub max_batch: u32,
     /// Where it was loaded: `cpu`, `cuda:0`.
     pub device: String,
@@ -24,6 +24,8 @@ pub struct Capabilities {
     pub dtype: String,
     /// Present if the model can embed.
     pub embed: Option<EmbedCapabilities>,
+    /// Present if the model can chat or complete text.
+    pub chat: Option<ChatCapabilities>,
 }
 
 /// Who gathers requests into batches.
@@ -52,6 +54,68 @@ pub struct EmbedCapabilities {
     pub image: Option<ImageSpec>,
     /// True if ids of the model's own tokenizer are understood.
     pub token_ids: bool,
+}
+
+/// What a chat model can do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatCapabilities {
+    /// Prompt (with its images) and reply together, in tokens; at least 1.
+    pub context_length: u32,
+    /// What it honours beside messages, `max_tokens` and stop strings; no repeats.
+    pub parameters: Vec<ChatParameter>,
+    /// `None`: it reads no images.
+    pub images: Option<ChatImages>,
+    /// Size of the vocabulary: token ids are below it.
+    pub vocabulary: u32,
+    /// Most entries of `top_logprobs`.
+    pub max_top_logprobs: u32,
+}
+
+/// How a chat model reads images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChatImages {
+    /// How they must be prepared.
+    pub spec: ImageSpec,
+    /// Most of them in one conversation; at least 1.
+    pub max_images: u32,
+    /// Shortest side in pixels, before preparation, that the model can read; at least 1.
+    pub min_side: u32,
+}
+
+/// What of a chat request a model honours; the host refuses the others by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatParameter {
+    /// `temperature`.
+    Temperature,
+    /// `top_p`.
+    TopP,
+    /// `top_k`.
+    TopK,
+    /// `min_p`.
+    MinP,
+    /// `seed`: equal seeds give equal replies.
+    Seed,
+    /// `presence_penalty`.
+    PresencePenalty,
+    /// `frequency_penalty`.
+    FrequencyPenalty,
+    /// `repetition_penalty`.
+    RepetitionPenalty,
+    /// `logit_bias`.
+    LogitBias,
+    /// `logprobs` and `top_logprobs`.
+    Logprobs,
+    /// Tools in the prompt and calls of them in the reply, by every tool choice.
+    Tools,
+    /// Replies that are sure to be a JSON object.
+    JsonObject,
+    /// Replies that are sure to follow a schema.
+    JsonSchema,
+    /// Prompts without a conversation.
+    Completion,
+    /// Conversations: the model has a chat template.
+    Conversation,
 }
 
 /// What an embedding model reads.
@@ -95,9 +159,9 @@ pub enum ScoringRule {
 /// The size and resampling that a model's own preprocessor asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ImageSpec {
-    /// Width in pixels that the plugin receives.
+    /// Width in pixels that the plugin receives; with [`ResizeMode::Fit`] the most.
     pub width: u32,
-    /// Height in pixels that the plugin receives.
+    /// Height in pixels that the plugin receives; with [`ResizeMode::Fit`] the most.
     pub height: u32,
     /// How an image of another size is brought to that size.
     pub mode: ResizeMode,
@@ -116,6 +180,8 @@ pub enum ResizeMode {
     },
     /// Scale to the size, whatever the aspect ratio.
     Squash,
+    /// Scale down so that it fits into the size, keeping the aspect ratio; an image that fits stays as it is.
+    Fit,
 }
 
 /// Resampling filters as Pillow defines them; all but `Nearest` antialias.
@@ -149,7 +215,58 @@ impl Capabilities {
         if self.max_batch == 0 {
             return Err(Invalid::new("max_batch", "is 0; it is at least 1"));
         }
-        self.embed.as_ref().map_or(Ok(()), EmbedCapabilities::validate)
+        self.embed.as_ref().map_or(Ok(()), EmbedCapabilities::validate)?;
+        self.chat.as_ref().map_or(Ok(()), ChatCapabilities::validate)
+    }
+}
+
+// === impl ChatCapabilities ===
+
+impl ChatCapabilities {
+    /// Checks what the types alone don't hold.
+    ///
+    /// # Errors
+    /// The first field that breaks the contract.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.context_length == 0 {
+            return Err(Invalid::new("chat.context_length", "is 0; it is at least 1"));
+        }
+        let repeated = |(i, parameter)| self.parameters[..i].contains(parameter);
+        if self.parameters.iter().enumerate().any(repeated) {
+            return Err(Invalid::new("chat.parameters", "names one twice"));
+        }
+        if !self.honours(ChatParameter::Conversation) && !self.honours(ChatParameter::Completion) {
+            return Err(Invalid::new(
+                "chat.parameters",
+                "names neither conversations nor completions",
+            ));
+        }
+        if self.vocabulary == 0 {
+            return Err(Invalid::new("chat.vocabulary", "is 0; it is at least 1"));
+        }
+        self.images.map_or(Ok(()), ChatImages::validate)
+    }
+
+    /// True if the model honours this.
+    pub fn honours(&self, parameter: ChatParameter) -> bool {
+        self.parameters.contains(&parameter)
+    }
+}
+
+// === impl ChatImages ===
+
+impl ChatImages {
+    fn validate(self) -> Result<(), Invalid> {
+        if self.max_images == 0 {
+            return Err(Invalid::new("chat.images.max_images", "is 0; it is at least 1"));
+        }
+        if !(1..=MAX_IMAGE_SIDE).contains(&self.min_side) {
+            return Err(Invalid::new(
+                "chat.images.min_side",
+                format!("is {} pixels", self.min_side),
+            ));
+        }
+        self.spec.validate()
     }
 }
 
@@ -223,7 +340,7 @@ impl ImageSpec {
     fn validate(self) -> Result<(), Invalid> {
         let edge = match self.mode {
             ResizeMode::ShortestEdgeCrop { shortest_edge } => shortest_edge,
-            ResizeMode::Squash => self.width,
+            ResizeMode::Squash | ResizeMode::Fit => self.width,
         };
         for (field, side) in [
             ("image.width", self.width),

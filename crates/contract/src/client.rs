@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use crate::convert::{results_from_reply, to_call_error};
+use crate::convert::{event_from_wire, results_from_reply, to_call_error};
+use crate::proto::chatter_client::ChatterClient;
 use crate::proto::embedder_client::EmbedderClient;
 use crate::proto::lifecycle_client::LifecycleClient;
 use crate::{
-    Capabilities, EmbedInput, Embedding, Fault, Health, Invalid, ItemError, LoadProgress, LoadRequest, Manifest,
-    MessageLimits, PluginError, proto,
+    Capabilities, ChatEvent, ChatRequest, EmbedInput, Embedding, Fault, Health, Invalid, ItemError, LoadProgress,
+    LoadRequest, Manifest, MessageLimits, PluginError, proto,
 };
 
 /// Within what time a plugin answers what costs it no work.
@@ -25,6 +26,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 pub struct PluginClient {
     lifecycle: LifecycleClient<Channel>,
     embedder: EmbedderClient<Channel>,
+    chatter: ChatterClient<Channel>,
     limits: MessageLimits,
 }
 
@@ -46,6 +48,22 @@ pub enum CallError {
     /// A reply that breaks the contract.
     #[error("the plugin's reply breaks the contract: {0}")]
     Breach(#[source] Invalid),
+}
+
+/// One reply as it comes. Dropping it calls the work off.
+#[derive(Debug)]
+pub struct ChatCall {
+    events: Streaming<proto::ChatEvent>,
+    deadline: Option<Instant>,
+    stage: Stage,
+}
+
+/// How far a reply has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Sent,
+    Started,
+    Over,
 }
 
 // === impl CallError ===
@@ -85,7 +103,10 @@ impl PluginClient {
             lifecycle: LifecycleClient::new(channel.clone())
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
-            embedder: EmbedderClient::new(channel)
+            embedder: EmbedderClient::new(channel.clone())
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit),
+            chatter: ChatterClient::new(channel)
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
             limits,
@@ -149,20 +170,13 @@ impl PluginClient {
         let message = proto::EmbedRequest {
             inputs: inputs.into_iter().map(Into::into).collect(),
         };
-        let (size, limit) = (message.encoded_len(), self.limits.max_message_bytes);
-        if size > limit {
-            return Err(caller(format!(
-                "the batch is {size} bytes, over the message limit of {limit}; send less"
-            )));
-        }
+        self.check_size(message.encoded_len())?;
         let mut client = self.embedder.clone();
         let mut request = Request::new(message);
         let reply = match deadline {
             None => client.embed(request).await.map_err(to_call_error)?.into_inner(),
             Some(deadline) => {
-                let left = deadline
-                    .checked_duration_since(Instant::now())
-                    .ok_or(CallError::Deadline)?;
+                let left = left(deadline)?;
                 request.set_timeout(left);
                 within(left, client.embed(request))
                     .await
@@ -170,6 +184,38 @@ impl PluginClient {
             }
         };
         results_from_reply(reply, expected, width).map_err(CallError::Breach)
+    }
+
+    /// Asks for one reply to one prompt. `deadline` is for the whole reply and is the plugin's too.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn chat(&self, request: ChatRequest, deadline: Option<Instant>) -> Result<ChatCall, CallError> {
+        let message = proto::ChatRequest::from(request);
+        self.check_size(message.encoded_len())?;
+        let mut client = self.chatter.clone();
+        let mut request = Request::new(message);
+        let call = async move {
+            if let Some(deadline) = deadline {
+                request.set_timeout(left(deadline)?);
+            }
+            client.chat(request).await.map_err(to_call_error)
+        };
+        let events = by(deadline, call).await?.into_inner();
+        Ok(ChatCall {
+            events,
+            deadline,
+            stage: Stage::Sent,
+        })
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), CallError> {
+        let limit = self.limits.max_message_bytes;
+        if size > limit {
+            let message = format!("the request is {size} bytes, over the message limit of {limit}; send less");
+            return Err(caller(message));
+        }
+        Ok(())
     }
 
     /// What the plugin says of itself. A plugin answers at once, whatever it is computing;
@@ -192,6 +238,64 @@ impl PluginClient {
         let mut client = self.lifecycle.clone();
         within(PROMPT, client.stop(proto::StopRequest { grace_ms })).await?;
         Ok(())
+    }
+}
+
+// === impl ChatCall ===
+
+impl ChatCall {
+    /// The next event: `Started` first, then deltas and tool calls, then `Finished` — or `Refused` alone. `None` once
+    /// the reply is over.
+    ///
+    /// # Errors
+    /// See [`CallError`]; [`CallError::Breach`] for events out of order. Nothing comes after an error.
+    pub async fn next(&mut self) -> Result<Option<ChatEvent>, CallError> {
+        if self.stage == Stage::Over {
+            return Ok(None);
+        }
+        let event = self.read().await;
+        match &event {
+            Ok(ChatEvent::Started(_)) => self.stage = Stage::Started,
+            Ok(ChatEvent::Delta(_) | ChatEvent::ToolCall(_)) => {}
+            Ok(ChatEvent::Finished(_) | ChatEvent::Refused(_)) | Err(_) => self.stage = Stage::Over,
+        }
+        event.map(Some)
+    }
+
+    async fn read(&mut self) -> Result<ChatEvent, CallError> {
+        let breach = |problem: &str| CallError::Breach(Invalid::new("event", problem));
+        loop {
+            let events = &mut self.events;
+            let message = by(self.deadline, async { events.message().await.map_err(to_call_error) }).await?;
+            let Some(message) = message else {
+                return Err(breach("`finished` never came, though the stream has ended"));
+            };
+            let Some(event) = event_from_wire(message).map_err(CallError::Breach)? else {
+                continue;
+            };
+            return match (&event, self.stage) {
+                (ChatEvent::Started(_) | ChatEvent::Refused(_), Stage::Sent) => Ok(event),
+                (ChatEvent::Started(_) | ChatEvent::Refused(_), _) => Err(breach("opens a reply that is under way")),
+                (_, Stage::Sent) => Err(breach("comes before `started`")),
+                (ChatEvent::Delta(_) | ChatEvent::ToolCall(_) | ChatEvent::Finished(_), _) => Ok(event),
+            };
+        }
+    }
+}
+
+/// The time left.
+fn left(deadline: Instant) -> Result<Duration, CallError> {
+    deadline
+        .checked_duration_since(Instant::now())
+        .ok_or(CallError::Deadline)
+}
+
+/// What a call comes to, if it does in time.
+async fn by<T>(deadline: Option<Instant>, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    let Some(deadline) = deadline else { return call.await };
+    match tokio::time::timeout_at(deadline.into(), call).await {
+        Ok(result) => result.map_err(|error| after(deadline, error)),
+        Err(_) => Err(CallError::Deadline),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a plugin says of itself while it runs.
 
 /// What a plugin says of itself; asked for at any time, answered at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Health {
     /// Whether a model is loaded.
     pub state: LoadState,
@@ -9,6 +9,8 @@ pub struct Health {
     pub progress: u64,
     /// Calls being computed or waiting now.
     pub running: u32,
+    /// Share of the key-value cache in use, 0 to 1; `None` where it isn't known.
+    pub kv_usage: Option<f32>,
 }
 
 /// Whether a process has its model.

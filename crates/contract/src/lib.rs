@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod capabilities;
+mod chat;
 pub mod client;
 pub mod conformance;
 mod convert;
@@ -32,11 +33,17 @@ mod limits;
 mod manifest;
 mod plugin;
 pub mod process;
+mod reply;
 mod serve;
 
 pub use capabilities::{
-    Batching, Capabilities, EmbedCapabilities, Filter, ImageSpec, MAX_WIDTH, Matryoshka, Modality, ResizeMode, Scoring,
-    ScoringRule,
+    Batching, Capabilities, ChatCapabilities, ChatImages, ChatParameter, EmbedCapabilities, Filter, ImageSpec,
+    MAX_WIDTH, Matryoshka, Modality, ResizeMode, Scoring, ScoringRule,
+};
+pub use chat::{
+    Candidate, ChatDelta, ChatEvent, ChatFinished, ChatMessage, ChatPart, ChatRefused, ChatRequest, ChatStarted,
+    ChatTool, Conversation, FinishReason, MAX_STOPS, OutputFormat, Prompt, RefusalCode, Role, Sampling, TokenLogprob,
+    ToolCall, ToolChoice,
 };
 pub use embed::{
     EmbedInput, EmbedPayload, Embedding, ItemError, ItemErrorCode, MAX_IMAGE_SIDE, NORM_TOLERANCE, RgbImage,
@@ -45,7 +52,8 @@ pub use error::{Fault, Invalid, PluginError};
 pub use health::{Health, LoadState};
 pub use limits::MessageLimits;
 pub use manifest::{Manifest, PROTOCOL, ProtocolVersion, Task};
-pub use plugin::{CallContext, Embed, LoadProgress, LoadRequest, LoadedModel, Plugin};
+pub use plugin::{CallContext, Chat, Embed, LoadProgress, LoadRequest, LoadedModel, Plugin};
+pub use reply::{ChatReply, Gone};
 pub use serve::run;
 
 /// The README's code is compiled with the tests.

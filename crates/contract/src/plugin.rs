@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Capabilities, EmbedInput, Embedding, Invalid, ItemError, Manifest, PluginError};
+use crate::{Capabilities, ChatReply, ChatRequest, EmbedInput, Embedding, Invalid, ItemError, Manifest, PluginError};
 
 /// A plugin: it says what it is and loads a model. [`crate::run`] does the rest.
 pub trait Plugin: Send + Sync + 'static {
@@ -31,6 +31,18 @@ pub trait Embed: Send + 'static {
         inputs: &[EmbedInput],
         context: &CallContext,
     ) -> Result<Vec<Result<Embedding, ItemError>>, PluginError>;
+}
+
+/// The chat task. The plugin schedules requests itself, so calls overlap.
+pub trait Chat: Send + Sync + 'static {
+    /// Starts work on one request and returns at once. What comes of it goes through `reply`, also if it fails;
+    /// a reply that is dropped before it has finished is an error of this instance.
+    fn chat(&self, request: ChatRequest, reply: ChatReply);
+
+    /// Share of the key-value cache in use, 0 to 1, where it is known.
+    fn kv_usage(&self) -> Option<f32> {
+        None
+    }
 }
 
 /// A model to load.
@@ -67,6 +79,8 @@ pub struct LoadedModel {
     pub capabilities: Capabilities,
     /// Present exactly if `capabilities.embed` is.
     pub embed: Option<Box<dyn Embed>>,
+    /// Present exactly if `capabilities.chat` is.
+    pub chat: Option<Arc<dyn Chat>>,
 }
 
 /// What a task needs to know of the call it works for.
@@ -120,6 +134,11 @@ impl CallContext {
     /// True once nobody waits for the result any more. Long work looks at it between steps.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
+    }
+
+    /// Resolves once nobody waits for the result any more.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
     }
 
     /// Tells the host that a unit of work (an item, a token, a denoise step) is done.

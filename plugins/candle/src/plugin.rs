@@ -68,6 +68,7 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
         device,
         dtype: dtype.to_owned(),
         embed: Some(model.capabilities.clone()),
+        chat: None,
     };
     let mut embedder = Embedder::new(model, &compute);
     progress(LoadProgress {
@@ -93,5 +94,6 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
     Ok(LoadedModel {
         capabilities,
         embed: Some(Box::new(embedder)),
+        chat: None,
     })
 }

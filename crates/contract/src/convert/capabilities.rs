@@ -1,9 +1,9 @@
 //! [`Capabilities`], on the wire and off it.
 
-use super::{known, unknown};
+use super::{known, required, unknown};
 use crate::{
-    Batching, Capabilities, EmbedCapabilities, Filter, ImageSpec, Invalid, Matryoshka, Modality, ResizeMode, Scoring,
-    ScoringRule, proto,
+    Batching, Capabilities, ChatCapabilities, ChatImages, ChatParameter, EmbedCapabilities, Filter, ImageSpec, Invalid,
+    Matryoshka, Modality, ResizeMode, Scoring, ScoringRule, proto,
 };
 
 impl TryFrom<proto::Capabilities> for Capabilities {
@@ -22,6 +22,7 @@ impl TryFrom<proto::Capabilities> for Capabilities {
             device: wire.device,
             dtype: wire.dtype,
             embed: wire.embed.map(embed).transpose()?,
+            chat: wire.chat.map(chat).transpose()?,
         };
         capabilities.validate()?;
         Ok(capabilities)
@@ -40,6 +41,90 @@ fn embed(wire: proto::EmbedCapabilities) -> Result<EmbedCapabilities, Invalid> {
         image: wire.image.map(image_spec).transpose()?,
         token_ids: wire.token_ids,
     })
+}
+
+fn chat(wire: proto::ChatCapabilities) -> Result<ChatCapabilities, Invalid> {
+    let images = |wire: proto::ChatImages| {
+        let spec = required(wire.spec, "chat.images.spec")?;
+        Ok::<_, Invalid>(ChatImages {
+            spec: image_spec(spec)?,
+            max_images: wire.max_images,
+            min_side: wire.min_side,
+        })
+    };
+    // A parameter that a later minor version has added is of no use to this host.
+    let parameters = wire.parameters.into_iter().filter_map(parameter);
+    Ok(ChatCapabilities {
+        context_length: wire.context_length,
+        parameters: parameters.collect(),
+        images: wire.images.map(images).transpose()?,
+        vocabulary: wire.vocabulary,
+        max_top_logprobs: wire.max_top_logprobs,
+    })
+}
+
+fn parameter(number: i32) -> Option<ChatParameter> {
+    use proto::ChatParameter as Wire;
+    Some(match Wire::try_from(number).ok()? {
+        Wire::Temperature => ChatParameter::Temperature,
+        Wire::TopP => ChatParameter::TopP,
+        Wire::TopK => ChatParameter::TopK,
+        Wire::MinP => ChatParameter::MinP,
+        Wire::Seed => ChatParameter::Seed,
+        Wire::PresencePenalty => ChatParameter::PresencePenalty,
+        Wire::FrequencyPenalty => ChatParameter::FrequencyPenalty,
+        Wire::RepetitionPenalty => ChatParameter::RepetitionPenalty,
+        Wire::LogitBias => ChatParameter::LogitBias,
+        Wire::Logprobs => ChatParameter::Logprobs,
+        Wire::Tools => ChatParameter::Tools,
+        Wire::JsonObject => ChatParameter::JsonObject,
+        Wire::JsonSchema => ChatParameter::JsonSchema,
+        Wire::Completion => ChatParameter::Completion,
+        Wire::Conversation => ChatParameter::Conversation,
+        Wire::Unspecified => return None,
+    })
+}
+
+impl From<ChatParameter> for proto::ChatParameter {
+    fn from(parameter: ChatParameter) -> Self {
+        match parameter {
+            ChatParameter::Temperature => Self::Temperature,
+            ChatParameter::TopP => Self::TopP,
+            ChatParameter::TopK => Self::TopK,
+            ChatParameter::MinP => Self::MinP,
+            ChatParameter::Seed => Self::Seed,
+            ChatParameter::PresencePenalty => Self::PresencePenalty,
+            ChatParameter::FrequencyPenalty => Self::FrequencyPenalty,
+            ChatParameter::RepetitionPenalty => Self::RepetitionPenalty,
+            ChatParameter::LogitBias => Self::LogitBias,
+            ChatParameter::Logprobs => Self::Logprobs,
+            ChatParameter::Tools => Self::Tools,
+            ChatParameter::JsonObject => Self::JsonObject,
+            ChatParameter::JsonSchema => Self::JsonSchema,
+            ChatParameter::Completion => Self::Completion,
+            ChatParameter::Conversation => Self::Conversation,
+        }
+    }
+}
+
+impl From<ChatCapabilities> for proto::ChatCapabilities {
+    fn from(chat: ChatCapabilities) -> Self {
+        let parameters = chat
+            .parameters
+            .into_iter()
+            .map(|p| proto::ChatParameter::from(p).into());
+        Self {
+            context_length: chat.context_length,
+            parameters: parameters.collect(),
+            images: chat.images.map(|images| proto::ChatImages {
+                spec: Some(images.spec.into()),
+                max_images: images.max_images,
+                min_side: images.min_side,
+            }),
+            vocabulary: chat.vocabulary,
+            max_top_logprobs: chat.max_top_logprobs,
+        }
+    }
 }
 
 fn modality(number: i32) -> Result<Modality, Invalid> {
@@ -69,6 +154,7 @@ fn image_spec(wire: proto::ImageSpec) -> Result<ImageSpec, Invalid> {
             shortest_edge: wire.shortest_edge,
         },
         proto::ResizeMode::Squash => ResizeMode::Squash,
+        proto::ResizeMode::Fit => ResizeMode::Fit,
         proto::ResizeMode::Unspecified => return Err(unknown(wire.mode, "image.mode")),
     };
     let filter = match known(wire.filter, "image.filter")? {
@@ -102,6 +188,7 @@ impl From<Capabilities> for proto::Capabilities {
             device: capabilities.device,
             dtype: capabilities.dtype,
             embed: capabilities.embed.map(Into::into),
+            chat: capabilities.chat.map(Into::into),
         }
     }
 }
@@ -154,6 +241,7 @@ impl From<ImageSpec> for proto::ImageSpec {
         let (mode, shortest_edge) = match spec.mode {
             ResizeMode::ShortestEdgeCrop { shortest_edge } => (proto::ResizeMode::ShortestEdgeCrop, shortest_edge),
             ResizeMode::Squash => (proto::ResizeMode::Squash, 0),
+            ResizeMode::Fit => (proto::ResizeMode::Fit, 0),
         };
         let filter = match spec.filter {
             Filter::Nearest => proto::Filter::Nearest,
@@ -205,6 +293,23 @@ mod tests {
                     shortest_edge: 256,
                 }),
                 token_ids: true,
+            }),
+            chat: Some(proto::ChatCapabilities {
+                context_length: 4096,
+                parameters: (1..=15).collect(),
+                images: Some(proto::ChatImages {
+                    spec: Some(proto::ImageSpec {
+                        width: 1024,
+                        height: 1024,
+                        mode: 3,
+                        filter: 5,
+                        shortest_edge: 0,
+                    }),
+                    max_images: 8,
+                    min_side: 28,
+                }),
+                vocabulary: 32_000,
+                max_top_logprobs: 20,
             }),
         }
     }
@@ -271,5 +376,18 @@ mod tests {
         check("image.shortest_edge", |m| m.image.as_mut().unwrap().shortest_edge = 0);
         check("image.mode", |m| m.image.as_mut().unwrap().mode = 9);
         check("image.filter", |m| m.image.as_mut().unwrap().filter = 0);
+
+        let check = |field: &str, spoil: fn(&mut proto::ChatCapabilities)| {
+            let mut message = wire();
+            spoil(message.chat.as_mut().unwrap());
+            assert_eq!(Capabilities::try_from(message).unwrap_err().field, field);
+        };
+        check("chat.context_length", |m| m.context_length = 0);
+        check("chat.parameters", |m| m.parameters.push(1));
+        check("chat.parameters", |m| m.parameters.retain(|p| *p < 14));
+        check("chat.vocabulary", |m| m.vocabulary = 0);
+        check("chat.images.spec", |m| m.images.as_mut().unwrap().spec = None);
+        check("chat.images.max_images", |m| m.images.as_mut().unwrap().max_images = 0);
+        check("chat.images.min_side", |m| m.images.as_mut().unwrap().min_side = 0);
     }
 }

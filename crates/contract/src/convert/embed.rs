@@ -75,7 +75,7 @@ fn check_input(payload: &EmbedPayload, embed: &EmbedCapabilities) -> Result<(), 
         EmbedPayload::TokenIds(_) if embed.token_ids => Ok(()),
         EmbedPayload::TokenIds(_) => Err(Invalid::new("token_ids", "is not understood by this model; send text")),
         EmbedPayload::Image(image) => match embed.image {
-            Some(spec) if (image.width(), image.height()) != (spec.width, spec.height) => {
+            Some(spec) if !spec.admits(image.width(), image.height()) => {
                 let (width, height) = (image.width(), image.height());
                 let problem = format!(
                     "is {width}×{height} pixels; this model takes {}×{}",

@@ -14,10 +14,14 @@ impl TryFrom<proto::HealthReply> for Health {
             proto::LoadState::Failed => LoadState::Failed,
             proto::LoadState::Unspecified => return Err(unknown(wire.state, "state")),
         };
+        if wire.kv_usage.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(Invalid::new("kv_usage", "is not between 0 and 1"));
+        }
         Ok(Self {
             state,
             progress: wire.progress,
             running: wire.running,
+            kv_usage: wire.kv_usage,
         })
     }
 }
@@ -34,6 +38,7 @@ impl From<Health> for proto::HealthReply {
             state: state.into(),
             progress: health.progress,
             running: health.running,
+            kv_usage: health.kv_usage,
         }
     }
 }
@@ -54,6 +59,7 @@ mod tests {
                 state,
                 progress: 7,
                 running: 2,
+                kv_usage: Some(0.5),
             };
             assert_eq!(Health::try_from(proto::HealthReply::from(health)), Ok(health));
         }

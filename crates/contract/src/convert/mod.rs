@@ -2,12 +2,14 @@
 //! through here, so what the rest of the crate holds is valid.
 
 mod capabilities;
+mod chat;
 mod embed;
 mod health;
 mod load;
 mod manifest;
 mod status;
 
+pub(crate) use chat::{check_request, event_from_wire};
 pub(crate) use embed::{check_inputs, results_from_reply};
 pub(crate) use status::to_call_error;
 

@@ -4,6 +4,7 @@
 //! thread owns the model, loads it and computes; one thread watches stdin, so that the
 //! process ends with its host even if both others hang.
 
+mod chatter;
 mod embedder;
 mod lifecycle;
 mod logging;

@@ -4,15 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::logging;
 use super::work::{WorkCounter, Working};
 use crate::{
-    Embed, EmbedCapabilities, EmbedInput, Embedding, Health, ItemError, LoadProgress, LoadRequest, LoadState,
-    LoadedModel, Manifest, Plugin, PluginError, Task, proto,
+    Chat, ChatCapabilities, Embed, EmbedCapabilities, EmbedInput, Embedding, Health, ItemError, LoadProgress,
+    LoadRequest, LoadState, LoadedModel, Manifest, Plugin, PluginError, Task, proto,
 };
 
 /// Jobs in the channel. Two are let in at a time; the rest is room for cancelled ones that
@@ -46,6 +46,15 @@ enum State {
 pub(super) struct Ready {
     pub(super) max_batch: u32,
     pub(super) embed: Option<(EmbedCapabilities, SyncSender<EmbedJob>)>,
+    pub(super) chat: Option<ReadyChat>,
+}
+
+/// What the chat service needs to know of a loaded model.
+pub(super) struct ReadyChat {
+    pub(super) capabilities: ChatCapabilities,
+    pub(super) handler: Arc<dyn Chat>,
+    /// One for each call that may be under way.
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// One batch for the model's thread.
@@ -77,16 +86,22 @@ impl ModelSlot {
     }
 
     pub(super) fn health(&self) -> Health {
-        let state = match *self.state() {
+        let mut handler = None;
+        let state = match &*self.state() {
             State::Empty => LoadState::Empty,
             State::Loading => LoadState::Loading,
-            State::Ready(_) | State::Closed => LoadState::Loaded,
+            State::Ready(ready) => {
+                handler = ready.chat.as_ref().map(|chat| chat.handler.clone());
+                LoadState::Loaded
+            }
+            State::Closed => LoadState::Loaded,
             State::Failed => LoadState::Failed,
         };
         Health {
             state,
             progress: self.work.progress(),
             running: self.work.running(),
+            kv_usage: handler.and_then(|handler| handler.kv_usage()),
         }
     }
 
@@ -144,10 +159,19 @@ impl ModelSlot {
             }
         };
         let (sender, jobs) = sync_channel(QUEUE);
-        let LoadedModel { capabilities, embed } = loaded;
+        let LoadedModel {
+            capabilities,
+            embed,
+            chat,
+        } = loaded;
         let ready = Ready {
             max_batch: capabilities.max_batch,
             embed: capabilities.embed.clone().map(|e| (e, sender)),
+            chat: capabilities.chat.clone().zip(chat).map(|(chat, handler)| ReadyChat {
+                capabilities: chat,
+                handler,
+                places: Arc::new(Semaphore::new(capabilities.max_batch as usize)),
+            }),
         };
         self.set_unless_closed(State::Ready(Arc::new(ready)));
         tracing::info!(
@@ -211,7 +235,7 @@ impl ModelSlot {
 }
 
 /// A panic in the plugin's code is an error of this instance, not the end of its thread.
-fn guarded<T>(work: impl FnOnce() -> Result<T, PluginError>) -> Result<T, PluginError> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, PluginError>) -> Result<T, PluginError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let message = logging::message(payload.as_ref());
         Err(PluginError::instance(format!("the plugin panicked: {message}")))
@@ -224,15 +248,19 @@ fn check(loaded: &LoadedModel, manifest: &Manifest) -> Result<(), PluginError> {
     capabilities
         .validate()
         .map_err(|invalid| PluginError::instance(format!("capabilities: {invalid}")))?;
-    if capabilities.embed.is_some() != loaded.embed.is_some() {
-        return Err(PluginError::instance(
-            "capabilities.embed and the embed handler are not both there",
-        ));
-    }
-    if capabilities.embed.is_some() && !manifest.tasks.contains(&Task::Embed) {
-        return Err(PluginError::instance(
-            "the model can embed, but the manifest doesn't list the task",
-        ));
+    for (task, can, handler) in [
+        (Task::Embed, capabilities.embed.is_some(), loaded.embed.is_some()),
+        (Task::Chat, capabilities.chat.is_some(), loaded.chat.is_some()),
+    ] {
+        let name = task.as_str();
+        if can != handler {
+            let message = format!("capabilities.{name} and the {name} handler are not both there");
+            return Err(PluginError::instance(message));
+        }
+        if can && !manifest.tasks.contains(&task) {
+            let message = format!("the model can do the task {name}, but the manifest doesn't list it");
+            return Err(PluginError::instance(message));
+        }
     }
     Ok(())
 }

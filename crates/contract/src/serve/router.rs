@@ -1,4 +1,4 @@
-//! Which service answers a path. Two services need no router crate.
+//! Which service answers a path. So few services need no router crate.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,10 +8,12 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
 
+use super::chatter::ChatterService;
 use super::embedder::EmbedderService;
 use super::lifecycle::LifecycleService;
 use super::model::ModelSlot;
 use super::shutdown::Stop;
+use crate::proto::chatter_server::ChatterServer;
 use crate::proto::embedder_server::EmbedderServer;
 use crate::proto::lifecycle_server::LifecycleServer;
 use crate::{MessageLimits, Task};
@@ -21,6 +23,7 @@ use crate::{MessageLimits, Task};
 pub(super) struct Services {
     lifecycle: LifecycleServer<LifecycleService>,
     embedder: Option<EmbedderServer<EmbedderService>>,
+    chatter: Option<ChatterServer<ChatterService>>,
 }
 
 // === impl Services ===
@@ -33,10 +36,19 @@ impl Services {
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit)
         });
+        let chatter = model.manifest().tasks.contains(&Task::Chat).then(|| {
+            ChatterServer::new(ChatterService::new(model.clone()))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit)
+        });
         let lifecycle = LifecycleServer::new(LifecycleService::new(model, stop))
             .max_decoding_message_size(limit)
             .max_encoding_message_size(limit);
-        Self { lifecycle, embedder }
+        Self {
+            lifecycle,
+            embedder,
+            chatter,
+        }
     }
 }
 
@@ -52,8 +64,9 @@ impl Service<http::Request<Body>> for Services {
     /// A path that is nobody's goes to the lifecycle, which answers UNIMPLEMENTED.
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let service = request.uri().path().split('/').nth(1);
-        match &mut self.embedder {
-            Some(embedder) if service == Some(EmbedderServer::<EmbedderService>::NAME) => embedder.call(request),
+        match (&mut self.embedder, &mut self.chatter) {
+            (Some(embedder), _) if service == Some(EmbedderServer::<EmbedderService>::NAME) => embedder.call(request),
+            (_, Some(chatter)) if service == Some(ChatterServer::<ChatterService>::NAME) => chatter.call(request),
             _ => self.lifecycle.call(request),
         }
     }
