@@ -37,9 +37,10 @@ bench: build     ## side-by-side benchmarks; see bench/README.md
 clean:           ## remove everything that was built or installed here
 	rm -rf target $(VENV) tests/clients/node/node_modules bench/.venv
 
-$(VENV)/.ready: tests/requirements.txt
+$(VENV)/.ready: tests/requirements.txt tests/clients/litellm.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/litellm -r tests/clients/litellm.txt
 	touch $@
 
 # Node comes from the system, or else from a Python package that carries it.

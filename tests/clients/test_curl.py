@@ -44,6 +44,21 @@ def test_classify_with_own_labels(server, examples):
     assert abs(sum(scores) - 1) < 1e-3
 
 
+def test_the_first_request_of_any_tutorial(server, examples):
+    for content in (
+        "Say this is a test!",
+        [
+            {"type": "text", "text": "What is in this image?"},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(examples[0][0].read_bytes()).decode()}"}},
+        ],
+    ):
+        body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": content}], "max_tokens": 300})
+        headers = ["--header", "content-type: application/json", "--header", "authorization: Bearer sk-any"]
+        status, reply = curl(f"{server.url}/v1/chat/completions", *headers, "--data", "@-", stdin=body)
+        assert status == 200, reply
+        assert reply["choices"][0]["message"]["content"]
+
+
 def test_errors_are_json(server):
     status, reply = curl(f"{server.url}/v1/nowhere")
     assert status == 404

@@ -1,4 +1,4 @@
-"""openai-node, unmodified: runs node/embeddings.test.js against the server."""
+"""openai-node and the Vercel AI SDK, unmodified: runs node/*.test.js against the server."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 HERE = pathlib.Path(__file__).parent / "node"
 
 
-def test_openai_node(server, examples):
+@pytest.mark.parametrize(("file", "tests"), [("embeddings", 5), ("chat", 6), ("vercel", 4)])
+def test_node(server, examples, file, tests):
     venv = pathlib.Path(sys.prefix)
     node = subprocess.check_output([HERE / "which-node.sh", venv], text=True).strip()
     environment = {
@@ -21,6 +24,6 @@ def test_openai_node(server, examples):
         "EXAMPLE_CAPTION": examples[0][1],
         "OTHER_CAPTION": next(text for _, text in examples if text != examples[0][1]),
     }
-    run = subprocess.run([f"{node}/node", "--test"], cwd=HERE, env=environment, capture_output=True, text=True, timeout=120)
+    run = subprocess.run([f"{node}/node", "--test", f"{file}.test.js"], cwd=HERE, env=environment, capture_output=True, text=True, timeout=180)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "pass 5" in run.stdout, run.stdout
+    assert f"pass {tests}\n" in run.stdout, run.stdout
