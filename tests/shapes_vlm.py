@@ -29,7 +29,7 @@ load = "eager"
 dtype = "f32"
 """
 # Ids of the tokens that end a reply: with this bias it goes on until `max_tokens`.
-ENDLESS = {str(id): -100 for id in json.loads((WEIGHTS.parent / "generation_config.json").read_text())["eos_token_id"]}
+ENDLESS = {str(id): -100 for id in EXPECTED["ends"]}
 
 
 def check_weights() -> None:

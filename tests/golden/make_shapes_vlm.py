@@ -114,7 +114,7 @@ def main():
     weights = zlib.adler32((folder / "model.safetensors").read_bytes())
     (FOLDER / "expected.json").write_text(
         f'{{"made_with": "transformers {tf.__version__}, torch {torch.__version__}", "weights": {weights}, "side": {SIDE}, '
-        f'"columns": {COLUMNS}, "max_tokens": {TOKENS}, "prompts": [\n{lines}\n]}}\n'
+        f'"columns": {COLUMNS}, "max_tokens": {TOKENS}, "ends": {model.generation_config.eos_token_id}, "prompts": [\n{lines}\n]}}\n'
     )
     print(f"{len(prompts)} conversations, {len(pictures)} pictures, {sum(p['completion_tokens'] for p in prompts)} tokens")
 
