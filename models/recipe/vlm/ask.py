@@ -101,7 +101,8 @@ def dressed(question: str, rng: Random) -> str:
     if "picture" in question:
         question = question.replace("picture", rng.choice(PICTURES))
     if luck() < 0.06:
-        question = rng.choice(BEFORE) + question
+        before = rng.choice(BEFORE)
+        question = before + (question if before[-2] in ".!" else question[0].lower() + question[1:])
     if luck() < 0.05:
         question += rng.choice(AFTER)
     if luck() < 0.08:

@@ -49,7 +49,8 @@ WHOLE = (
     "What is the person wearing?", "How old is the person?", "Is anyone smiling?", "What emotion is shown?", "Is it day or night?", "What season is it?", "Is it raining?",
     "What is the weather in the picture?", "What breed is the dog?", "What animal is this?", "What kind of food is this?", "What car is this?", "What city is this?",
     "Which country is this?", "What room is this?", "What sport is this?", "What is the price?", "What is the total on the receipt?", "Is this safe to eat?", "Is this plant healthy?",
-    "Do you like this picture?", "What is your favourite colour?", "Draw a cat.", "Draw me a picture.", "Generate an image of a sunset.", "Edit the image.", "Remove the background.",
+    "Do you like this picture?", "What is your favourite colour?", "Draw a cat.", "Draw me a picture.", "Generate an image of a sunset.", "How many people are in this image?", "How many people are there?", "Is there a person in the image?", "Are there any people?", "Are there any animals in the image?",
+    "Are there any words in the picture?", "Write a story about this picture.", "Write a poem about this image.", "Is this a photo of a real place?", "What is the person holding?", "What are they doing?", "Edit the image.", "Remove the background.",
 )
 WITH_SLOTS = (
     "What is {topic}?", "Explain {topic}.", "Explain {topic} in simple terms.", "Explain {topic} to a child.", "Tell me about {topic}.", "Teach me {topic}.", "How does {topic} work?",
@@ -61,7 +62,7 @@ WITH_SLOTS = (
     "Translate to {language}: The {thing} is on the {thing}.", "Speak {language}.", "Write {code}.", "Write {code} in {lang}.", "Write {code} to {task}.", "How do I {task}?", "How do I {task} in {lang}?",
     "Write a {lang} function to {task}.", "Can you {task} in {lang}?", "Show me how to {task}.", "Debug my {lang} code.", "Is {lang} better than {lang}?", "What is {n} + {n}?", "What is {n} times {n}?", "{n} * {n}",
     "Compute {n} - {n}.", "What is {n} divided by {n}?", "Is {n} a prime number?", "What is the square root of {n}?", "Solve x + {n} = {n}.", "Convert {n} miles to kilometres.", "How many days are in {n} weeks?",
-    "Is there a {thing}?", "Is there a {thing} in the picture?", "Is there a {thing} in this image?", "Do you see a {thing}?", "Can you see any {thing}s?", "How many {thing}s are there?", "How many {thing}s are in the image?",
+    "Is there a {thing}?", "Is there a {thing} in the picture?", "Is there a {thing} in this image?", "Do you see a {thing}?", "Can you see any {thing}s?", "Are there any {thing}s?", "Are there two {thing}s?", "Does the picture show a {thing}?", "Which picture shows a {thing}?", "Is there a {thing} in both pictures?", "How many {thing}s are there?", "How many {thing}s are in the image?",
     "How many {thing}s do you see?", "Where is the {thing}?", "Where is the {thing} in the picture?", "What colour is the {thing}?", "What color is the {thing}?", "What is the {thing} doing?", "What is the {thing} made of?",
     "Describe the {thing}.", "Describe the {thing} in the image.", "What is next to the {thing}?", "What is on the {thing}?", "Is the {thing} red?", "Is the {thing} large?", "Is the {thing} above the {thing}?", "Is the {thing} open?",
     "What kind of {thing} is this?", "Is this a {thing}?", "Who is holding the {thing}?", "How old is the {thing}?", "What does a {thing} eat?", "Can a {thing} swim?", "How much is a {thing}?", "Where can I buy a {thing}?", "I have a {thing}.",

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..clip.targets import image_targets
-from .dialogue import ANSWER, ASK, END, PICTURE, Sample, Turn, sample
+from .dialogue import ANSWER, ASK, END, PICTURE, TOLD, Sample, Turn, sample
 from .model import IMAGE_TOKENS
 from .pictures import draw
 from .tokenizer import FAKE, GLOBAL, IMAGE, PAD
@@ -72,16 +72,24 @@ def spell(tokenizer, turns: list[Turn], after_picture: bool) -> tuple[list[int],
     """The tokens of a branch and for each the next one where that is the assistant's."""
     ids, said = [], []  # said: whether a token is the assistant's
     for k, turn in enumerate(turns):
-        if k:
+        if turn.results:
+            asked = f"{END}".join(f"{TOLD} {r}" for r in turn.results)
+        elif k:
             asked = ASK + PICTURE * len(turn.pictures) + ("" if turn.pictures else " ") + turn.question
         else:
             asked = turn.question if after_picture else f" {turn.question}"
         question = encode(tokenizer, asked + END + ANSWER)
-        answer = encode(tokenizer, f" {turn.answer}{END}")
-        ids += question + answer
-        said += [False] * len(question) + [True] * len(answer)
+        answer = tokenizer.encode(f" {turn.answer}{END}", add_special_tokens=False)
+        ids += question + answer.ids
+        said += [False] * len(question) + [not _dictated(turn, span) for span in answer.offsets]
     wanted = [i if s else IGNORED for i, s in zip(ids[1:], said[1:])] + [IGNORED]
     return ids, wanted
+
+
+def _dictated(turn: Turn, span: tuple[int, int]) -> bool:
+    """Whether a token begins in what is dictated; spans count from the space before the answer."""
+    begin = max(span[0] - 1, 0)
+    return any(a <= begin < b for a, b in turn.dictated)
 
 
 def encode(tokenizer, text: str) -> list[int]:

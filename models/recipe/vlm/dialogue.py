@@ -4,28 +4,36 @@ A branch knows nothing of the other branches, so a sequence holds many conversat
 same pictures for the price of one look at them. The text is that of `chat_template.jinja`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from ..clip.families import sample_training_scene
 from ..world.scene import Scene
-from . import pairs, questions
+from . import errands, pairs, questions, records
+from .ask import dressed
 from .chitchat import REFUSAL, prompt, system
 
 START, END = "<|im_start|>", "<end_of_utterance>"
 PICTURE = "<image>"  # one marker for a whole picture; `data` spells it out
-ASK, ANSWER = "\nUser:", "\nAssistant:"
+ASK, TOLD, ANSWER = "\nUser:", "\nTool:", "\nAssistant:"
+TOOL_SHARE, JSON_SHARE = 0.1, 0.05
 TURNS = (0.56, 0.2, 0.1, 0.06, 0.04, 0.02, 0.02)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What the user says, the answer, and the family that the question is from; `pictures` come before the words."""
+    """What the user says, the answer, and the family that the question is from.
+
+    `pictures` come before the words. `results` are said by tools instead of the user. Spans of the
+    answer that are `dictated` are not learnt.
+    """
 
     question: str
     answer: str
     family: str
     pictures: tuple[int, ...] = ()
+    results: tuple[str, ...] = ()
+    dictated: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,17 @@ class Sample:
     head: str
     shown: tuple[int, ...]
     kind: str
+    tools: tuple[errands.Tool, ...] = ()
 
     def branch(self, rng: Random) -> list[Turn]:
         """A conversation of one or more turns."""
-        return [self.turn(rng, k) for k in range(rng.choices(range(1, 8), TURNS)[0])]
+        turns, length = [], rng.choices(range(1, 8), TURNS)[0]
+        while len(turns) < length:
+            turns += self._errand(rng) if self.tools and rng.random() < 0.6 else [self.turn(rng, len(turns))]
+        return turns
 
     def turn(self, rng: Random, k: int) -> Turn:
-        if self.kind == "none":
+        if not self.scenes:
             return _without_picture(rng)
         if self.kind == "late" and k == 0:
             return about_one(self.scenes[0], rng) if self.shown else _without_picture(rng)
@@ -55,10 +67,24 @@ class Sample:
             return about_one(self.scenes[0], rng)
         return about_two(*self.scenes, rng)
 
+    def _errand(self, rng: Random) -> list[Turn]:
+        """A request that a tool serves, and mostly what the model says of the result."""
+        made = errands.errand(self.tools, self.scenes[0] if self.scenes else None, rng)
+        if made is None:
+            return []
+        asked, calls = made
+        turns = [Turn(asked, " ".join(errands.call(*c) for c in calls), "tool call")]
+        if rng.random() < 0.7:
+            results = tuple(errands.result(rng) for _ in calls)
+            turns.append(Turn("", errands.report(results), "tool result", results=results))
+        return turns
+
 
 def sample(rng: Random, draw=sample_training_scene) -> Sample:
     """One picture mostly, sometimes two, none, or one that comes later in the conversation."""
     kind = rng.choices(("one", "two", "none", "late"), (0.7, 0.18, 0.04, 0.08))[0]
+    if rng.random() < TOOL_SHARE:
+        return _with_tools(rng, draw)
     if kind == "two" or (kind == "late" and rng.random() < 0.5):
         scenes = pairs.sample_pair(rng, draw)
     else:
@@ -69,15 +95,18 @@ def sample(rng: Random, draw=sample_training_scene) -> Sample:
     return Sample(scenes, head(len(shown), system(rng) if rng.random() < 0.35 else None), shown, kind)
 
 
-def head(pictures: int, instructions: str | None = None) -> str:
+def head(pictures: int, instructions: str | None = None, tools: str | None = None) -> str:
     """The text before the first question."""
-    before = f"System: {instructions}{END}\n" if instructions else ""
+    before = "".join(f"System: {text}{END}\n" for text in (tools, instructions) if text)
     return f"{START}{before}User:{PICTURE * pictures}"
 
 
 def about_one(scene: Scene, rng: Random) -> Turn:
     if rng.random() < 0.1:
         return Turn(prompt(rng), REFUSAL, "refusal")
+    if rng.random() < JSON_SHARE:
+        question, answer, dictated = records.record(scene, rng)
+        return Turn(dressed(question, rng), answer, "json", dictated=dictated)
     family, question, answer = questions.ask(scene, rng)
     return Turn(question, answer, family)
 
@@ -109,4 +138,11 @@ def _without_picture(rng: Random) -> Turn:
 
 
 def _bringing(turn: Turn, pictures: tuple[int, ...]) -> Turn:
-    return Turn(turn.question, turn.answer, turn.family, pictures)
+    return replace(turn, pictures=pictures)
+
+
+def _with_tools(rng: Random, draw) -> Sample:
+    tools = tuple(errands.toolset(rng))
+    scenes = (draw(rng),) if rng.random() < 0.6 else ()
+    text = head(len(scenes), system(rng) if rng.random() < 0.35 else None, errands.listing(tools))
+    return Sample(scenes, text, tuple(range(len(scenes))), "tools", tools=tools)

@@ -69,7 +69,8 @@ def in_one(a, b, rng):
 def both(a, b, rng):
     """"What is in these pictures?"."""
     asked = rng.choice(("What is in these pictures?", "What's in these pictures?", "Describe both pictures.", "Describe the pictures.", "What do the pictures show?", "Describe the two pictures.",
-                        "What are in these pictures?", "What do you see in the pictures?", "Describe these pictures.", "What do you see?", "What do these pictures show?", "Caption both pictures.", "Describe each picture."))
+                        "What are in these pictures?", "What do you see in the pictures?", "Describe these pictures.", "What do you see?", "What do these pictures show?", "Caption both pictures.", "Describe each picture.",
+                        "What are in these pictures? Is there any difference between them?", "Describe both pictures in one sentence each."))
     first, second = caption(a), caption(b)
     return asked, f"The first picture shows {first[0].lower()}{first[1:]} The second picture shows {second[0].lower()}{second[1:]}"
 
@@ -91,7 +92,7 @@ def differences(a, b, rng):
                            "Do the two pictures contain the same shapes?")), yes(same)
     asked = rng.choice(("What differs?", "What is different?", "What is the difference between the pictures?", "What is the difference between these two pictures?",
                         "What are the differences between these pictures?", "How do the pictures differ?", "Compare the pictures.", "Compare the two pictures.", "Compare these two pictures.",
-                        "What's different between the two pictures?", "What's the difference?", "Which shapes differ?"))
+                        "What's different between the two pictures?", "What's the difference?", "Which shapes differ?", "Is there any difference between them?", "Spot the difference."))
     if same:
         return asked, "They show the same shapes."
     said = []

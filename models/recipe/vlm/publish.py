@@ -12,23 +12,24 @@ import torch
 from safetensors.torch import save_file
 
 from . import model as architecture
-from .tokenizer import END, PAD, SPECIALS, START, VOCABULARY, write
+from .tokenizer import END, PAD, SPECIALS, START, VOCABULARY, load, write
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", help="without it, random weights: the layout alone")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json that the stages shared; made anew without it")
     parser.add_argument("--to", type=Path, default=Path("shapes-vlm"))
     args = parser.parse_args()
     model = architecture.fresh(0)
     if args.weights:
         model.load_state_dict(torch.load(args.weights)["vlm"])
-    publish(model, args.to)
+    publish(model, load(args.tokenizer), args.to)
 
 
-def publish(model, folder: Path) -> None:
+def publish(model, tokenizer, folder: Path) -> None:
     """Writes the model (f32 in memory, f16 on disk), its configs and its tokenizer into `folder`."""
-    write(folder)
+    write(folder, tokenizer)
     halves = {n: t.half().contiguous() for n, t in model.state_dict().items() if n != "lm_head.weight" and "position_ids" not in n}
     save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)

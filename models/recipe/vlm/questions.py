@@ -113,8 +113,34 @@ def exists(scene, rng):
     return asked.format(with_article(said.text, "a")), yes(bool(said.among(scene)))
 
 
+def some(scene, rng):
+    """"Are there two circles?" "No.", "Are there any stars?", "Is there more than one shape?"."""
+    want = random_want(rng, scene, rng.choice(("shape", "colour", "size", "colour shape", "", "")))
+    said = reference(want, rng)
+    *front, last = said.text.split()
+    one, many, n = said.text, " ".join([*front, plural(last)]), len(said.among(scene))
+    luck = rng.random()
+    if luck < 0.4 and (want.colour or want.shape or want.size):
+        asked = rng.choice(("Are there any {}?", "Are there any {} in the picture?", "Do you see any {}?", "Can you see any {}?", "Does the picture show any {}?"))
+        return asked.format(many), yes(n > 0)
+    k = n if n and rng.random() < 0.4 else rng.randint(1, 3)
+    if luck < 0.75:
+        if k == 1:
+            return rng.choice((f"Is there only one {one}?", f"Is there exactly one {one}?", f"Is there just one {one}?")), yes(n == 1)
+        return rng.choice((f"Are there {NUMBERS[k]} {many}?", f"Are there exactly {NUMBERS[k]} {many}?", f"Do you see {NUMBERS[k]} {many}?")), yes(n == k)
+    k = rng.randint(1, 2)
+    words = f"more than {NUMBERS[k]} {one if k == 1 else many}"
+    return rng.choice((f"{'Is' if k == 1 else 'Are'} there {words}?", f"Do you see {words}?")), yes(n > k)
+
+
 def is_so(scene, rng):
     """"Is the circle red?" "No."."""
+    if len(scene.objects) == 1 and rng.random() < 0.3:
+        obj = scene.objects[0]
+        colour, shape = (obj.colour if rng.random() < 0.5 else rng.choice(COLOUR_NAMES)), (obj.shape if rng.random() < 0.5 else rng.choice(SHAPES))
+        if rng.random() < 0.5:
+            return rng.choice(("Is it {}?", "Is the shape {}?", "Is this shape {}?")).format(colour), yes(colour == obj.colour)
+        return rng.choice(("Is it {}?", "Is this {}?", "Is the shape {}?")).format(with_article(shape, "a")), yes(shape == obj.shape)
     attribute = rng.choice(("colour", "colour", "shape", "size", "place"))
     parts = {"colour": ("shape", "size shape", "place"), "shape": ("colour", "place"), "size": ("shape", "colour", "colour shape"),
              "place": ("shape", "colour", "colour shape")}[attribute]
@@ -220,7 +246,7 @@ def compared(scene, rng):
 FAMILIES = {
     "caption": (captions, 5), "detail": (details, 2), "list": (lists, 2.5),
     "colour": (colour, 3), "shape": (shape, 3), "size": (size, 1.5), "where": (where, 3), "at place": (at_place, 2),
-    "count": (count, 3), "exists": (exists, 4), "is so": (is_so, 3),
+    "count": (count, 3), "exists": (exists, 4), "is so": (is_so, 3), "some": (some, 2),
     "related": (related, 3), "relative": (relative, 2), "beyond": (beyond, 3),
     "background": (background, 0.7), "colours": (colours, 1.5), "compared": (compared, 1.2),
 }

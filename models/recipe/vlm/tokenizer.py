@@ -1,4 +1,4 @@
-"""Makes the tokenizer: byte-level BPE as GPT-2 has it, a vocabulary of 768 learned from the recipe's own dialogues.
+"""Makes the tokenizer: byte-level BPE as GPT-2 has it, a vocabulary of 1,024 learned from the recipe's own dialogues.
 
 Ids: the special tokens, the 256 bytes, then merges. Any text can be encoded, and decoding gives it back.
 """
@@ -12,12 +12,12 @@ from tokenizers.models import BPE
 
 from ..clip.tokenizer import ENGLISH
 
-VOCABULARY = 768
+VOCABULARY = 1024
 PAD, START, IMAGE, FAKE, GLOBAL, END = SPECIALS = (
     "<|endoftext|>", "<|im_start|>", "<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>",
 )
 TEMPLATE = Path(__file__).parent / "chat_template.jinja"
-DIALOGUES = 4000
+DIALOGUES = 6000
 
 
 def build(seed: int = 0) -> Tokenizer:
@@ -38,9 +38,13 @@ def build(seed: int = 0) -> Tokenizer:
     return tokenizer
 
 
-def write(folder: Path, seed: int = 0) -> Tokenizer:
+def load(file: Path | None) -> Tokenizer:
+    """The tokenizer that the stages share, from its file; made anew without one."""
+    return Tokenizer.from_file(str(file)) if file else build()
+
+
+def write(folder: Path, tokenizer: Tokenizer) -> None:
     """Writes tokenizer.json, the chat template and the small configs into `folder`."""
-    tokenizer = build(seed)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     special = {"bos_token": START, "eos_token": END, "pad_token": PAD, "unk_token": PAD}
@@ -57,7 +61,6 @@ def write(folder: Path, seed: int = 0) -> Tokenizer:
         },
     })
     (folder / "chat_template.jinja").write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
-    return tokenizer
 
 
 def _json(path: Path, value) -> None:

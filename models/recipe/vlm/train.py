@@ -20,7 +20,7 @@ from ..clip.masters import Masters
 from ..clip.targets import OBJECT_CLASSES
 from . import model as architecture
 from .data import IGNORED, Batches, looks
-from .tokenizer import build
+from .tokenizer import load
 
 CELLS = 9
 
@@ -43,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     work = Path(args.work)
     work.mkdir(parents=True, exist_ok=True)
-    tokenizer = build()
+    tokenizer = load(args.tokenizer)
     vlm = architecture.fresh(args.seed, args.clip)
     heads = Heads(vlm.config.vision_config.hidden_size, vlm.config.text_config.hidden_size)
     if args.start:
@@ -122,6 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--from", dest="start", help="weights.pt of an earlier stage")
     parser.add_argument("--clip", type=Path, default=Path("shapes-clip"), help="folder whose vision tower is the eye to begin with")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json that all stages share; made anew without it")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--batch", type=int, default=24, help="sequences a step")
     parser.add_argument("--length", type=int, default=288, help="tokens a sequence")
