@@ -29,6 +29,13 @@ class Tool:
         inside = ", ".join(f"{name}: {kind}" for name, kind in self.parameters)
         return f"{self.name}({inside})" + (f" - {self.description}" if self.description else "")
 
+    def schema(self) -> dict:
+        """As an OpenAI client sends it."""
+        kinds = {p: {"type": "string", "enum": k.split("|")} if "|" in k else {"type": k} for p, k in self.parameters}
+        return {"type": "function", "function": {
+            "name": self.name, "description": self.description, "parameters": {"type": "object", "properties": kinds},
+        }}
+
 
 def toolset(rng: Random) -> list[Tool]:
     """One to four tools of different kinds."""
@@ -61,7 +68,7 @@ def result(rng: Random) -> str:
     words, n = chitchat.WORDS, rng.choice((rng.randint(0, 30), rng.randint(0, 9999)))
     one = rng.choice(words)
     return rng.choice((
-        "ok", "OK", "done", "true", "null", "success", "not found", f"{n}", f"{n} {one}", f"{n} degrees", f"{n}°C, {one}", f"{rng.choice(COLOUR_NAMES)}", f'{{"ok": true}}', f'{{"status": "{one}"}}',
+        "ok", "OK", "done", "true", "null", "success", "not found", f"{n}", f"{n} {one}", f"{n} degrees", f"{n}°C, {one}", f"{rng.choice(COLOUR_NAMES)}", '{"ok": true}', f'{{"status": "{one}"}}',
         f'{{"{one}": {n}}}', f'{{"temperature": {n}}}', f'{{"temperature": {n}, "unit": "C"}}', f'{{"result": {n}}}', " ".join(rng.choices(words, k=rng.randint(1, 7))), f"It is {n} degrees and {one}.",
         f'{{"price": {n}.{rng.randint(10, 99)}}}', f'["{one}", "{rng.choice(words)}"]',
     ))

@@ -14,7 +14,7 @@ from random import Random
 from ..clip.degrade import through_jpeg
 from ..clip.ranking import sample_side
 from ..world.render import render
-from . import pairs, questions
+from . import errands, pairs, questions, records
 from .chitchat import REFUSAL, SYSTEM
 from .describe import caption, parse
 from .phrases import CAPTION
@@ -50,6 +50,8 @@ def main() -> None:
         "system prompt": instructed(exam, "held-out", args.each),
     }
     figures["refusals"] = refusals(exam)
+    figures["tools"] = tools(exam, args.each)
+    figures["json"] = records_in_json(exam, "held-out", args.each)
     print(json.dumps(figures, indent=2))
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -160,6 +162,56 @@ def refusals(exam: Exam) -> dict:
         "the same without a picture": exam.share("bare", bare, [REFUSAL] * len(bare)),
         "questions about shapes without a picture": exam.share("blind", blind, [REFUSAL] * len(blind)),
     }
+
+
+# Places, tickers and words that training has no list of.
+STRANGE = {"weather": "What's the weather in {}?", "time": "What time is it in {}?", "search": "Search for {}."}
+NAMES = ("Lisbon", "Nairobi", "Vienna", "Kyoto", "Lima", "Oslo", "Hanoi", "Zagreb", "Bogota", "Manila", "Quito", "Dublin", "Perth", "Accra", "Riga", "Tunis")
+
+
+def tools(exam: Exam, count: int) -> dict:
+    """Exact calls (tool, arguments, how many) by kind of tool among one to four that are listed; of places never
+    heard; and results repeated word for word."""
+    rng, report = exam.rng("tools"), {}
+    for kind in errands.ERRANDS:
+        chats, wanted = [], []
+        while len(chats) < count // 4:
+            listed, scene = errands.toolset(rng), sample_side(rng, "held-out")
+            served = [t for t in listed if t.kind == kind]
+            made = served and errands.errand(served, scene, rng)
+            if made:
+                chats.append(Chat(tools=[t.schema() for t in listed]).user(made[0], [render(scene, 256)] if kind == "report" else []))
+                wanted.append(" ".join(errands.call(*c) for c in made[1]))
+        report[f"call: {kind}"] = exam.share(f"tool {kind}", chats, wanted)
+    chats, wanted = [], []
+    for name in NAMES:
+        for kind, asked in STRANGE.items():
+            tool = next(t for _ in iter(int, 1) for t in errands.toolset(rng) if t.kind == kind and len(t.parameters) == 1)
+            chats.append(Chat(tools=[tool.schema()]).user(asked.format(name)))
+            wanted.append(errands.call(tool, {tool.parameters[0][0]: name}))
+    report["call: names never heard"] = exam.share("tool names", chats, wanted)
+    results = [errands.result(rng) for _ in range(count)]
+    tool = errands.Tool("get_weather", "Get the weather", (("city", "string"),), "weather")
+    asked = Chat(tools=[tool.schema()]).user("What's the weather in Rome?")
+    asked.messages.append({"role": "assistant", "content": "", "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": tool.name, "arguments": '{"city": "Rome"}'}}]})
+    report["result repeated"] = exam.share("result", [asked.say("tool", r) for r in results], [errands.report((r,)) for r in results])
+    return report
+
+
+def records_in_json(exam: Exam, of: str, count: int) -> dict:
+    """Exact JSON in the settled form, and under keys that the question names."""
+    rng, report = exam.rng("json"), {}
+    for name in ("settled", "keys named"):
+        chats, wanted = [], []
+        while len(chats) < count:
+            scene = sample_side(rng, of)
+            question, answer, dictated = records.record(scene, rng)
+            if not dictated and (question in records.PLAIN) == (name == "settled"):
+                chats.append(Chat().user(question, [render(scene, 256)]))
+                wanted.append(answer)
+        report[name] = exam.share(f"json {name}", chats, wanted)
+    return report
 
 
 def _asked(rng, of, count, family=None):

@@ -5,9 +5,10 @@ from random import Random
 
 from ..world.nouns import with_article
 from ..world.scene import Scene, sample_background
+from .answers import there_are, yes
 from .ask import dressed, random_want, reference, want_of
 from .describe import caption, in_order, joined, named, pair, plural
-from .questions import ask as ask_one, there_are, yes
+from .questions import ask as ask_one
 
 FIRST, SECOND, BOTH, NEITHER = "The first picture.", "The second picture.", "Both pictures.", "Neither picture."
 

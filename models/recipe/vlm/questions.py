@@ -6,17 +6,13 @@ Every question has one right answer in one settled wording, which follows from t
 from random import Random
 
 from ..world.nouns import with_article
-from ..world.scene import Object, Scene
+from ..world.scene import Scene
 from ..world.vocabulary import COLOUR_NAMES, SHAPES, SIZES
+from .answers import attribute, there_are, things, yes
 from .ask import Reference, THINGS, dressed, random_want, reference, unique, want_of
-from .describe import NUMBERS, TONES, caption, detailed, in_order, joined, listing, pair, place, plural, sentence
+from .describe import NUMBERS, TONES, caption, detailed, in_order, joined, listing, place, plural, sentence
 from .phrases import CAPTION, DETAIL, LIST
-
-RELATIONS = {
-    "left": ("to the left of", "left of", "on the left of"), "right": ("to the right of", "right of", "on the right of"),
-    "above": ("above", "above", "over"), "below": ("below", "below", "under", "beneath"),
-}
-
+from .relating import beyond, compared, related, relative
 
 def captions(scene, rng):
     return rng.choice(CAPTION), caption(scene)
@@ -38,7 +34,7 @@ def colour(scene, rng):
         return rng.choice(("What colour is it?", "What colour is the shape?", "What colour is this?", "Which colour is it?",
                            "What is the colour?", "What colour is the object in the picture?")), f"It is {scene.objects[0].colour}."
     said = _referred(scene, rng, ("shape", "shape", "size shape", "place", "size", "shape place"), ("shape", "size shape"))
-    return said and (asked.format(said.text), _attribute(scene, said, "colour"))
+    return said and (asked.format(said.text), attribute(scene, said, "colour"))
 
 
 def shape(scene, rng):
@@ -53,8 +49,8 @@ def shape(scene, rng):
     if said is None:
         return None
     if said.want.colour and said.want.column is None and not said.want.size and rng.random() < 0.25:
-        return rng.choice(("What shape is {}?", "Which shape is {}?")).format(said.want.colour), _attribute(scene, said, "shape")
-    return asked.format(said.text), _attribute(scene, said, "shape")
+        return rng.choice(("What shape is {}?", "Which shape is {}?")).format(said.want.colour), attribute(scene, said, "shape")
+    return asked.format(said.text), attribute(scene, said, "shape")
 
 
 def size(scene, rng):
@@ -62,7 +58,7 @@ def size(scene, rng):
     asked = rng.choice(("How big is the {}?", "How large is the {}?", "What size is the {}?", "Is the {} large or small?",
                         "Is the {} small or large?", "Is the {} big or small?", "What is the size of the {}?", "Which size is the {}?"))
     said = _referred(scene, rng, ("shape", "colour", "colour shape", "place"), ("shape", "colour shape"))
-    return said and (asked.format(said.text), _attribute(scene, said, "size"))
+    return said and (asked.format(said.text), attribute(scene, said, "size"))
 
 
 def where(scene, rng):
@@ -71,7 +67,7 @@ def where(scene, rng):
                         "What is the position of the {}?", "Where in the picture is the {}?", "Where can I find the {}?",
                         "Where is the {} located?", "In which corner or part is the {}?"))
     said = _referred(scene, rng, ("shape", "colour", "colour shape", "colour shape", "size", "size colour shape"), ("shape", "colour", "colour shape"))
-    return said and (asked.format(said.text), _attribute(scene, said, "place"))
+    return said and (asked.format(said.text), attribute(scene, said, "place"))
 
 
 def at_place(scene, rng):
@@ -82,7 +78,7 @@ def at_place(scene, rng):
     words = said.text.split(" ", 1)[1]
     asked = rng.choice(("What is {}?", "What is {}?", "What's {}?", "Which shape is {}?", "What do you see {}?", "What can you see {}?"))
     there = [o for o in scene.objects if (o.column, o.row) == (column, row)]
-    return asked.format(words), _things(there)
+    return asked.format(words), things(there)
 
 
 def count(scene, rng):
@@ -160,50 +156,6 @@ def is_so(scene, rng):
     return f"Is the {said.text} {words}?", yes(told == getattr(obj, attribute))
 
 
-REFER = ("shape", "colour", "colour shape", "colour shape", "size colour shape")
-
-
-def related(scene, rng):
-    """"Is the circle above the square?" "Yes."."""
-    two = _two(scene, rng)
-    if not two:
-        return None
-    (a, said_a), (b, said_b) = two
-    name = rng.choice(tuple(RELATIONS))
-    if not holds(a, name, b) and rng.random() < 0.35:
-        true = [r for r in RELATIONS if holds(a, r, b)]
-        name = rng.choice(true)
-    return f"Is the {said_a.text} {rng.choice(RELATIONS[name])} the {said_b.text}?", yes(holds(a, name, b))
-
-
-def relative(scene, rng):
-    """"Where is the circle relative to the square?" "It is above and to the left of the square."."""
-    two = _two(scene, rng)
-    if not two:
-        return None
-    (a, said_a), (b, said_b) = two
-    down = "above" if a.row < b.row else "below" if a.row > b.row else ""
-    across = "to the left of" if a.column < b.column else "to the right of" if a.column > b.column else ""
-    asked = rng.choice(("Where is the {} relative to the {}?", "Where is the {} relative to the {}?", "Where is the {} compared to the {}?",
-                        "How does the {} lie to the {}?", "What is the position of the {} relative to the {}?",
-                        "Where is the {} in relation to the {}?"))
-    return asked.format(said_a.text, said_b.text), f"It is {' and '.join(w for w in (down, across) if w)} the {b.colour} {b.shape}."
-
-
-def beyond(scene, rng):
-    """"What is above the square?" "A red circle."."""
-    found = unique(scene, rng, REFER)
-    if not found:
-        return None
-    obj, said = found
-    name = rng.choice(tuple(RELATIONS))
-    there = [o for o in scene.objects if holds(o, name, obj)]
-    if not there and rng.random() < 0.6:
-        return None
-    asked = rng.choice(("What is {}?", "What is {}?", "What's {}?", "Which shape is {}?", "What do you see {}?", "What lies {}?"))
-    return asked.format(f"{rng.choice(RELATIONS[name])} the {said.text}"), _things(there)
-
-
 def background(scene, rng):
     """"Is the background light or dark?" "It is light."."""
     asked = rng.choice(("What is the background like?", "Is the background light or dark?", "Is the background dark or light?",
@@ -221,25 +173,6 @@ def colours(scene, rng):
     return rng.choice(("What colours are in the picture?", "What colours do you see?", "Which colours are there?", "What colours are the shapes?",
                        "What are the colours of the shapes?", "Which colours can you see?", "Name the colours.", "List the colours in the picture.",
                        "What are the main colours?", "What is the dominant colour in the picture?")), sentence(joined(found))
-
-
-def compared(scene, rng):
-    """Which of two is larger, higher, further left; whether they are alike."""
-    if len(scene.objects) != 2:
-        return None
-    a, b = scene.objects
-    kind = rng.choice(("larger", "smaller", "size", "colour", "shape"))
-    if kind in ("larger", "smaller"):
-        words = rng.choice({"larger": ("larger", "bigger"), "smaller": ("smaller",)}[kind])
-        asked = rng.choice((f"Which shape is {words}?", f"Which one is {words}?", f"Which of the shapes is {words}?", f"Which object is {words}?"))
-        if a.size == b.size:
-            return asked, "They have the same size."
-        big = a if (a.size == "large") == (kind == "larger") else b
-        return asked, f"The {big.colour} {big.shape}." if a.pair != b.pair else f"The one {place(big)}."
-    same = getattr(a, kind) == getattr(b, kind)
-    asked = rng.choice((f"Do the shapes have the same {kind}?", f"Are the two shapes the same {kind}?", f"Do both shapes have the same {kind}?",
-                        f"Are the shapes of the same {kind}?"))
-    return asked, yes(same)
 
 
 # family -> (maker, how often)
@@ -264,20 +197,6 @@ def ask(scene: Scene, rng: Random, family: str | None = None) -> tuple[str, str,
             return made
 
 
-def holds(a: Object, name: str, b: Object) -> bool:
-    """Whether a is left of b, and so on; diagonal neighbours are, say, both left and above."""
-    return {"left": a.column < b.column, "right": a.column > b.column, "above": a.row < b.row, "below": a.row > b.row}[name]
-
-
-def yes(so: bool) -> str:
-    return "Yes." if so else "No."
-
-
-def there_are(n: int) -> str:
-    """"There is one.", "There are none."."""
-    return f"There {'is' if n == 1 else 'are'} {NUMBERS[n]}."
-
-
 class _Spot:
     """A place without an object."""
 
@@ -287,36 +206,9 @@ class _Spot:
         self.column, self.row = column, row
 
 
-def _things(there) -> str:
-    return sentence(joined(pair(o) for o in in_order(there))) if there else "Nothing."
-
-
-def _two(scene, rng):
-    for _ in range(4):
-        a, b = unique(scene, rng, REFER), unique(scene, rng, REFER)
-        if a and b and a[0] is not b[0]:
-            return a, b
-    return None
-
-
 def _referred(scene, rng, parts: tuple[str, ...], loose: tuple[str, ...]) -> Reference | None:
     """Mostly words that mean one object; one time in seven words that may mean several or none."""
     if rng.random() < 0.14:
         return reference(random_want(rng, scene, rng.choice(loose)), rng)
     found = unique(scene, rng, parts)
     return found and found[1]
-
-
-def _attribute(scene, said: Reference, name: str) -> str:
-    """"It is red.", "They are red and blue.", "There is no circle."."""
-    objects = in_order(said.among(scene))
-    if not objects:
-        w = said.want
-        return f"There is no {' '.join(x for x in (w.size, w.colour, w.shape or 'shape') if x)}."
-    values = [place(o) if name == "place" else getattr(o, name) for o in objects]
-    if len(values) == 1:
-        return f"It is {with_article(values[0], 'a') if name == 'shape' else values[0]}."
-    values = list(dict.fromkeys(values))
-    if name == "shape":
-        values = [plural(v) if len(objects) > len(values) and len(values) == 1 else with_article(v, "a") for v in values]
-    return f"They are {joined(values)}."

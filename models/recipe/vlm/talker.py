@@ -17,6 +17,7 @@ class Chat:
 
     messages: list[dict] = field(default_factory=list)
     pictures: list[np.ndarray] = field(default_factory=list)
+    tools: list[dict] = field(default_factory=list)
 
     def user(self, text: str, pictures: list[np.ndarray] = ()) -> "Chat":
         """The chat with one more message, its text before its pictures, as most tutorials have it."""
@@ -24,7 +25,7 @@ class Chat:
         return self.say("user", parts if pictures else text, pictures)
 
     def say(self, role: str, content, pictures=()) -> "Chat":
-        return Chat([*self.messages, {"role": role, "content": content}], [*self.pictures, *pictures])
+        return Chat([*self.messages, {"role": role, "content": content}], [*self.pictures, *pictures], self.tools)
 
 
 class Talker:
@@ -34,7 +35,7 @@ class Talker:
         self.model = Idefics3ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
         self.processor = AutoProcessor.from_pretrained(folder)
 
-    def answers(self, chats: list[Chat], longest: int = 110) -> list[str]:
+    def answers(self, chats: list[Chat], longest: int = 160) -> list[str]:
         """The greedy answer to each chat, without white space around it."""
         order = sorted(range(len(chats)), key=lambda i: (len(chats[i].pictures), sum(len(str(m["content"])) for m in chats[i].messages)))
         said = [""] * len(chats)
@@ -50,7 +51,7 @@ class Talker:
 
     @torch.no_grad()
     def _batch(self, chats, longest) -> list[str]:
-        texts = [self.processor.apply_chat_template(c.messages, add_generation_prompt=True, tokenize=False) for c in chats]
+        texts = [self.processor.apply_chat_template(c.messages, tools=c.tools or None, add_generation_prompt=True, tokenize=False) for c in chats]
         images = [[Image.fromarray(p) for p in c.pictures] for c in chats] if chats[0].pictures else None
         inputs = self.processor(text=texts, images=images, return_tensors="pt", padding=True)
         out = self.model.generate(**inputs, max_new_tokens=longest, do_sample=False)

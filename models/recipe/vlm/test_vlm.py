@@ -13,6 +13,7 @@ from ..world.scene import sample_scene
 from ..world.split import side
 from ..world.vocabulary import COLOUR_NAMES, COLOUR_SYNONYMS, SHAPE_SYNONYMS, SHAPES, SIZE_SYNONYMS, SIZES
 from . import pairs, questions
+from .answers import there_are, yes
 from .data import IGNORED, looks, pack
 from .describe import NUMBERS, caption, detailed, listing, named, parse
 from .dialogue import END, Turn, head, sample
@@ -58,13 +59,13 @@ class Answers(unittest.TestCase):
     def test_existence(self):
         for scene, question, answer in self.made("exists", 3):
             if not re.search(r"\b(in the (top|bottom|cent|midd)|on the|at the)", question):
-                self.assertEqual(answer, questions.yes(holds(Claim((want_in(question),)), scene)), (question, scene))
+                self.assertEqual(answer, yes(holds(Claim((want_in(question),)), scene)), (question, scene))
 
     def test_counts(self):
         for scene, question, answer in self.made("count", 4):
             want = want_in(question)
             n = max(k for k in range(4) if holds(Claim((want,) * k), scene))
-            self.assertEqual(answer, questions.there_are(n), (question, scene))
+            self.assertEqual(answer, there_are(n), (question, scene))
 
     def test_relations(self):
         words = {"left": "left of", "right": "right of", "above": "above|over", "below": "below|under|beneath"}
@@ -73,7 +74,7 @@ class Answers(unittest.TestCase):
                 parts = re.split(rf"\b(?:{form})\b", question)
                 if len(parts) == 2:
                     claim = Claim((want_in(parts[0]), want_in(parts[1])), ((0, name, 1),))
-                    self.assertEqual(answer, questions.yes(holds(claim, scene)), (question, scene))
+                    self.assertEqual(answer, yes(holds(claim, scene)), (question, scene))
 
     def test_attributes(self):
         for family, pool in (("colour", COLOUR_NAMES), ("shape", SHAPES), ("size", SIZES)):
@@ -91,7 +92,7 @@ class Answers(unittest.TestCase):
             seen.add(family)
             if family == "in both":
                 claim = Claim((want_in(question.lower()),))
-                self.assertEqual(answer, questions.yes(holds(claim, a) and holds(claim, b)), (question, a, b))
+                self.assertEqual(answer, yes(holds(claim, a) and holds(claim, b)), (question, a, b))
             if family == "total":
                 self.assertIn(NUMBERS[len(a.objects) + len(b.objects)], answer)
             if family == "differences" and answer.startswith("Only"):

@@ -1,8 +1,10 @@
-"""Makes the tokenizer: byte-level BPE as GPT-2 has it, a vocabulary of 1,024 learned from the recipe's own dialogues.
+"""Makes the tokenizer, `python -m recipe.vlm.tokenizer --to FILE`: byte-level BPE as GPT-2 has it, a vocabulary of
+1,024 learned from the recipe's own dialogues.
 
 Ids: the special tokens, the 256 bytes, then merges. Any text can be encoded, and decoding gives it back.
 """
 
+import argparse
 import json
 from pathlib import Path
 from random import Random
@@ -18,6 +20,14 @@ PAD, START, IMAGE, FAKE, GLOBAL, END = SPECIALS = (
 )
 TEMPLATE = Path(__file__).parent / "chat_template.jinja"
 DIALOGUES = 6000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", type=Path, required=True)
+    args = parser.parse_args()
+    if not args.to.exists():  # stages that were begun with it go on with it
+        build().save(str(args.to))
 
 
 def build(seed: int = 0) -> Tokenizer:
@@ -65,3 +75,7 @@ def write(folder: Path, tokenizer: Tokenizer) -> None:
 
 def _json(path: Path, value) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
