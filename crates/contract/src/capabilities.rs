@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, MAX_IMAGE_SIDE};
+use crate::{ChatRequest, Invalid, MAX_IMAGE_SIDE};
 
 /// Longest vector that crosses the socket.
 pub const MAX_WIDTH: u32 = 65_536;
@@ -245,6 +245,14 @@ impl ChatCapabilities {
             return Err(Invalid::new("chat.vocabulary", "is 0; it is at least 1"));
         }
         self.images.map_or(Ok(()), ChatImages::validate)
+    }
+
+    /// Checks that a request asks for nothing that the model doesn't list.
+    ///
+    /// # Errors
+    /// The first field that does.
+    pub fn check(&self, request: &ChatRequest) -> Result<(), Invalid> {
+        crate::convert::check_request(request, self)
     }
 
     /// True if the model honours this.

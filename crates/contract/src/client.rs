@@ -20,7 +20,7 @@ use crate::{
 /// Within what time a plugin answers what costs it no work.
 const PROMPT: Duration = Duration::from_secs(10);
 
-/// A connection to one plugin process. Clones are cheap and share the connection; calls
+/// A connection to one plugin process. Clones are cheap and share it; calls
 /// may overlap. Dropping the future of a call cancels it in the plugin too.
 #[derive(Debug, Clone)]
 pub struct PluginClient {
@@ -93,20 +93,27 @@ impl PluginClient {
             async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
         });
         // The address is only a name: the connector above goes to the socket.
-        let channel = Endpoint::from_static("http://plugin.sensorium")
+        let endpoint = Endpoint::from_static("http://plugin.sensorium");
+        let channel = endpoint
+            .clone()
             .initial_stream_window_size(MessageLimits::WINDOW_BYTES)
             .initial_connection_window_size(2 * MessageLimits::WINDOW_BYTES)
-            .connect_with_connector(connector)
+            .connect_with_connector(connector.clone())
             .await?;
+        // Of its own, so that replies which nobody reads fill no window but their own. Connects when it is needed.
+        let replies = endpoint
+            .initial_stream_window_size(MessageLimits::REPLY_WINDOW_BYTES)
+            .initial_connection_window_size(MessageLimits::MAX_REPLIES * MessageLimits::REPLY_WINDOW_BYTES)
+            .connect_with_connector_lazy(connector);
         let limit = limits.max_message_bytes;
         Ok(Self {
             lifecycle: LifecycleClient::new(channel.clone())
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
-            embedder: EmbedderClient::new(channel.clone())
+            embedder: EmbedderClient::new(channel)
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
-            chatter: ChatterClient::new(channel)
+            chatter: ChatterClient::new(replies)
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
             limits,

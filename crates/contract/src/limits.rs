@@ -13,6 +13,12 @@ impl MessageLimits {
     /// HTTP/2 flow control window of a stream, in bytes: a batch of 64 images of 224 × 224
     /// crosses without waiting for the other end.
     pub(crate) const WINDOW_BYTES: u32 = 16 << 20;
+
+    /// The same of a reply that comes event by event: what is read no further keeps this much, or one event.
+    pub(crate) const REPLY_WINDOW_BYTES: u32 = 64 << 10;
+
+    /// Replies that may fill their window before they hold up others.
+    pub(crate) const MAX_REPLIES: u32 = 4096;
 }
 
 impl Default for MessageLimits {

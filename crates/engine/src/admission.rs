@@ -25,13 +25,13 @@ pub struct RequestContext {
     pub task: Task,
 }
 
-/// One slot of one model. Dropping it frees the slot.
+/// One slot of one model. Dropping it, and every [`ChatStream`](crate::ChatStream) that came of it, frees the slot.
 pub struct Admission {
     model: ModelSummary,
     core: Arc<Core>,
     capabilities: Arc<Capabilities>,
     context: RequestContext,
-    slot: Slot,
+    slot: Arc<Slot>,
 }
 
 /// What the cache had of a request, and what it had not.
@@ -64,8 +64,16 @@ impl Admission {
             core,
             capabilities,
             context,
-            slot,
+            slot: Arc::new(slot),
         }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
     }
 
     /// The model that will do it, as it was when the request was let in.

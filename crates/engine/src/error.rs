@@ -1,14 +1,14 @@
 //! Why a request was not done. The API maps each to one status and one error code.
 //!
-//! The policy: an error says whose it is. `ModelNotFound`, `TaskUnsupported`, `Item` and
-//! `Caller` are the caller's and would come again; `QueueFull`, `Unavailable`, `Draining`
+//! The policy: an error says whose it is. `ModelNotFound`, `TaskUnsupported`, `Item`,
+//! `Refused` and `Caller` are the caller's and would come again; `QueueFull`, `Unavailable`, `Draining`
 //! and `Crashed` would not, some time later; `Model` is the model's, however often it is
 //! asked. Nothing here names a path, a pointer or a socket, except what a model's
 //! failure to load says of the operator's own files, which goes to the log alone.
 
 use std::time::Duration;
 
-use sensorium_contract::{ItemError, Task};
+use sensorium_contract::{ChatRefused, ItemError, Task};
 
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -62,6 +62,9 @@ pub enum Error {
         /// What is wrong with it.
         error: ItemError,
     },
+    /// The prompt can't be answered.
+    #[error("{0}")]
+    Refused(#[source] ChatRefused),
     /// The plugin says that the input is bad.
     #[error("{message}")]
     Caller {
@@ -74,7 +77,8 @@ pub enum Error {
         /// Why.
         message: String,
     },
-    /// The process died, or failed, while it worked for this request, and once again when it tried anew.
+    /// The process died, or failed, while it worked for this request, and once again when it tried anew; or it did so
+    /// when some of the reply had been handed on.
     #[error("the process of the model `{model}` failed while it worked on this request")]
     Crashed {
         /// Its id.

@@ -3,7 +3,8 @@
 //! ```text
 //! Engine::admit      name -> model, one slot taken, a lazy model loaded      admission.rs, model/
 //! Admission::embed   cache, then the model's queue                           admission.rs, cache.rs
-//! queue              what waits becomes batches when an instance is free     queue/
+//! Admission::chat    the model's queue, then a stream                        chat.rs
+//! queue              what waits becomes calls when an instance is free       queue/
 //! instance           one plugin process: started, watched, restarted         instance/
 //! registry           models.toml: parsed, checked, watched, reloaded         registry/, watch.rs, reload.rs
 //! ```
@@ -14,6 +15,7 @@
 
 mod admission;
 mod cache;
+mod chat;
 mod engine;
 mod error;
 mod instance;
@@ -30,6 +32,7 @@ mod table;
 mod watch;
 
 pub use admission::{Admission, RequestContext};
+pub use chat::ChatStream;
 pub use engine::{Engine, EngineConfig, Readiness};
 pub use error::Error;
 pub use metrics::{GaugeGuard, Metrics, RejectReason, RestartCause};
@@ -40,8 +43,11 @@ pub use registry::{
 };
 pub use sensorium_contract::process::{describe as describe_plugin, find_plugin};
 pub use sensorium_contract::{
-    Batching, Capabilities, EmbedCapabilities, EmbedInput, EmbedPayload, Embedding, Filter, ImageSpec, ItemError,
-    ItemErrorCode, Manifest, Matryoshka, MessageLimits, Modality, ResizeMode, RgbImage, Scoring, ScoringRule, Task,
+    Batching, Candidate, Capabilities, ChatCapabilities, ChatDelta, ChatEvent, ChatFinished, ChatImages, ChatMessage,
+    ChatParameter, ChatPart, ChatRefused, ChatRequest, ChatStarted, ChatTool, Conversation, EmbedCapabilities,
+    EmbedInput, EmbedPayload, Embedding, Filter, FinishReason, ImageSpec, ItemError, ItemErrorCode, MAX_STOPS,
+    Manifest, Matryoshka, MessageLimits, Modality, OutputFormat, Prompt, RefusalCode, ResizeMode, RgbImage, Role,
+    Sampling, Scoring, ScoringRule, Task, TokenLogprob, ToolCall, ToolChoice,
 };
 pub use summary::{ModelState, ModelSummary, ReloadSummary};
 pub use supervision::Supervision;

@@ -10,16 +10,23 @@ use sensorium_contract::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::chat::ChatOptions;
 use crate::hash::hash;
 
 /// Options of a stub model; all have defaults.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
+    /// What it can do.
+    pub(crate) tasks: Vec<Does>,
+    /// How it chats, if it does.
+    pub(crate) chat: ChatOptions,
     /// Length of a vector.
     pub(crate) width: u32,
-    /// Most items in one call.
+    /// Most items in one call; or, if calls are gathered by itself, most calls at once.
     pub(crate) max_batch: u32,
+    /// Who gathers requests. Absent: itself if it chats, else the host.
+    pub(crate) batching: Option<Gathers>,
     /// What it reads.
     pub(crate) modalities: Vec<Reads>,
     /// Side of the square that images are brought to, in pixels.
@@ -55,6 +62,26 @@ pub(crate) struct Options {
     pub(crate) state_directory: Option<PathBuf>,
 }
 
+/// What a stub model can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Does {
+    /// Vectors of texts and images.
+    Embed,
+    /// Replies to prompts.
+    Chat,
+}
+
+/// Who gathers requests into batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Gathers {
+    /// The host.
+    Host,
+    /// The plugin.
+    Plugin,
+}
+
 /// What a stub model reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -80,8 +107,11 @@ pub(crate) enum Rule {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            tasks: vec![Does::Embed],
+            chat: ChatOptions::default(),
             width: 64,
             max_batch: 64,
+            batching: None,
             modalities: vec![Reads::Text, Reads::Image],
             image_size: 32,
             context_length: 77,
@@ -114,6 +144,11 @@ impl Options {
                 "options: image_size is 1 to {MAX_IMAGE_SIDE}"
             )));
         }
+        if !(1..=MAX_IMAGE_SIDE).contains(&options.chat.image_side) {
+            return Err(PluginError::caller(format!(
+                "options: chat.image_side is 1 to {MAX_IMAGE_SIDE}"
+            )));
+        }
         if options.fail_first_loads > 0 && options.state_directory.is_none() {
             return Err(PluginError::caller("options: fail_first_loads needs state_directory"));
         }
@@ -125,32 +160,49 @@ impl Options {
         schemars::schema_for!(Options).to_value()
     }
 
+    /// True if it can do this.
+    pub(crate) fn does(&self, task: Does) -> bool {
+        self.tasks.contains(&task)
+    }
+
     pub(crate) fn capabilities(&self) -> Capabilities {
-        let reads_text = self.modalities.contains(&Reads::Text);
-        let side = self.image_size;
-        // What shapes the vectors, and nothing else.
-        let identity = format!("{} {} {side}", self.width, self.context_length);
+        // What shapes the vectors and the replies, and nothing else.
+        let chat = self.does(Does::Chat).then_some(&self.chat);
+        let identity = format!("{} {} {} {chat:?}", self.width, self.context_length, self.image_size);
+        let batching = match self.batching {
+            Some(Gathers::Host) => Batching::Host,
+            Some(Gathers::Plugin) => Batching::Plugin,
+            None if self.does(Does::Chat) => Batching::Plugin,
+            None => Batching::Host,
+        };
         Capabilities {
             revision: format!("stub-{:016x}", hash(0, identity.as_bytes())),
             memory_bytes: self.memory_bytes,
-            batching: Batching::Host,
+            batching,
             max_batch: self.max_batch,
             device: "cpu".into(),
             dtype: "f32".into(),
-            embed: Some(EmbedCapabilities {
-                modalities: self.modalities.iter().copied().map(Modality::from).collect(),
-                width: self.width,
-                context_length: if reads_text { self.context_length } else { 0 },
-                matryoshka: self.matryoshka.clone().map(|dimensions| Matryoshka { dimensions }),
-                scoring: self.scoring.map(Scoring::from),
-                image: self.modalities.contains(&Reads::Image).then_some(ImageSpec {
-                    width: side,
-                    height: side,
-                    mode: ResizeMode::ShortestEdgeCrop { shortest_edge: side },
-                    filter: Filter::Bicubic,
-                }),
-                token_ids: reads_text,
+            embed: self.does(Does::Embed).then(|| self.embedding()),
+            chat: self.does(Does::Chat).then(|| self.chat.capabilities()),
+        }
+    }
+
+    fn embedding(&self) -> EmbedCapabilities {
+        let reads_text = self.modalities.contains(&Reads::Text);
+        let side = self.image_size;
+        EmbedCapabilities {
+            modalities: self.modalities.iter().copied().map(Modality::from).collect(),
+            width: self.width,
+            context_length: if reads_text { self.context_length } else { 0 },
+            matryoshka: self.matryoshka.clone().map(|dimensions| Matryoshka { dimensions }),
+            scoring: self.scoring.map(Scoring::from),
+            image: self.modalities.contains(&Reads::Image).then_some(ImageSpec {
+                width: side,
+                height: side,
+                mode: ResizeMode::ShortestEdgeCrop { shortest_edge: side },
+                filter: Filter::Bicubic,
             }),
+            token_ids: reads_text,
         }
     }
 }
@@ -182,16 +234,16 @@ impl From<Rule> for Scoring {
 }
 
 /// Durations as people write them: `5ms`, `1m 30s`.
-mod duration {
+pub(crate) mod duration {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&humantime::format_duration(*duration))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         humantime::parse_duration(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 }
@@ -210,7 +262,9 @@ mod tests {
         assert_eq!((options.width, options.latency), (8, Duration::from_millis(5)));
         let embed = options.capabilities().embed.unwrap();
         assert!(embed.image.is_none() && embed.context_length == 77);
-        parse("{}").unwrap().capabilities().validate().unwrap();
+        for json in ["{}", r#"{"tasks": ["chat"]}"#, r#"{"tasks": ["embed", "chat"]}"#] {
+            parse(json).unwrap().capabilities().validate().unwrap();
+        }
     }
 
     #[test]
@@ -224,6 +278,9 @@ mod tests {
         check(r#"{"latency": "soon"}"#, "options");
         check(r#"{"context_length": 2}"#, "context_length");
         check(r#"{"image_size": 0}"#, "image_size");
+        check(r#"{"chat": {"image_side": 0}}"#, "image_side");
+        check(r#"{"chat": {"reply": "sing"}}"#, "sing");
+        check(r#"{"chat": {"parameters": ["charm"]}}"#, "charm");
         check(r#"{"fail_first_loads": 1}"#, "state_directory");
     }
 

@@ -1,14 +1,16 @@
 //! The plugin: its manifest, and how a model is loaded, or is not.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sensorium_contract::{
-    CallContext, LoadProgress, LoadRequest, LoadedModel, Manifest, PROTOCOL, Plugin, PluginError, Task,
+    CallContext, Chat, Embed, LoadProgress, LoadRequest, LoadedModel, Manifest, PROTOCOL, Plugin, PluginError, Task,
 };
 
+use crate::chat::ChatModel;
 use crate::misbehaviour::{Misbehaviour, sleep};
 use crate::model::Model;
-use crate::options::Options;
+use crate::options::{Does, Options};
 
 /// Steps in which loading is reported.
 const STEPS: u32 = 4;
@@ -24,7 +26,7 @@ impl Plugin for Stub {
             name: "stub".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             protocol: PROTOCOL,
-            tasks: vec![Task::Embed],
+            tasks: vec![Task::Embed, Task::Chat],
             devices: vec!["cpu".into()],
             network: false,
             options_schema: Some(Options::schema()),
@@ -43,9 +45,18 @@ impl Plugin for Stub {
             });
             sleep(options.load_latency / STEPS, &CallContext::default());
         }
+        let chat = options.does(Does::Chat).then(|| {
+            let chat = ChatModel::new(options.chat.clone(), options.max_batch, options.allow_misbehaviour);
+            Arc::new(chat) as Arc<dyn Chat>
+        });
+        let capabilities = options.capabilities();
+        let embed = options
+            .does(Does::Embed)
+            .then(|| Box::new(Model::new(options)) as Box<dyn Embed>);
         Ok(LoadedModel {
-            capabilities: options.capabilities(),
-            embed: Some(Box::new(Model::new(options))),
+            capabilities,
+            embed,
+            chat,
         })
     }
 }

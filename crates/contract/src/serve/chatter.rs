@@ -19,8 +19,9 @@ use crate::{ChatEvent, ChatReply, ChatRequest, PluginError, proto};
 /// Events that wait for the host to read them.
 const EVENTS: usize = 64;
 
-/// How long a call may wait for one that the host has called off and that is still ending.
-const ENDING: Duration = Duration::from_secs(1);
+/// How long a call may wait for one that the host has called off and that is still ending: a long prompt is read in
+/// one step.
+const ENDING: Duration = Duration::from_secs(30);
 
 /// Serves `Chatter`.
 pub(super) struct ChatterService {

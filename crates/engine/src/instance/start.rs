@@ -6,7 +6,9 @@ use std::time::Instant;
 use sensorium_contract::client::{CallError, PluginClient};
 use sensorium_contract::process::{Launch, PluginProcess, StartError};
 use sensorium_contract::{
-    Capabilities, EmbedCapabilities, EmbedInput, EmbedPayload, Fault, LoadRequest, Modality, RgbImage,
+    Capabilities, ChatCapabilities, ChatEvent, ChatMessage, ChatParameter, ChatRequest, Conversation,
+    EmbedCapabilities, EmbedInput, EmbedPayload, Fault, LoadRequest, Modality, OutputFormat, Prompt, RgbImage, Role,
+    Sampling, ToolChoice,
 };
 
 use super::logs;
@@ -93,6 +95,9 @@ async fn load_and_try(
     if let Some(embed) = &capabilities.embed {
         try_embed(client, embed, deadline).await?;
     }
+    if let Some(chat) = &capabilities.chat {
+        try_chat(client, chat, deadline).await?;
+    }
     Ok(capabilities)
 }
 
@@ -111,6 +116,41 @@ async fn try_embed(client: &PluginClient, embed: &EmbedCapabilities, deadline: I
         }
     }
     Ok(())
+}
+
+/// One real tiny request: a word, and one token for a reply.
+async fn try_chat(client: &PluginClient, chat: &ChatCapabilities, deadline: Instant) -> Result<(), StartFailure> {
+    let mut call = client.chat(tiny_chat(chat), Some(deadline)).await?;
+    while let Some(event) = call.next().await? {
+        if let ChatEvent::Refused(refused) = event {
+            return Err(StartFailure::Refused(format!("it refuses a tiny prompt: {refused}")));
+        }
+    }
+    Ok(())
+}
+
+fn tiny_chat(chat: &ChatCapabilities) -> ChatRequest {
+    let prompt = if chat.honours(ChatParameter::Conversation) {
+        Prompt::Conversation(Conversation {
+            messages: vec![ChatMessage::text(Role::User, "ready?")],
+            tools: Vec::new(),
+            tool_choice: ToolChoice::None,
+            parallel_tool_calls: false,
+        })
+    } else {
+        Prompt::Text("ready".to_owned())
+    };
+    ChatRequest {
+        prompt,
+        sampling: Sampling {
+            temperature: chat.honours(ChatParameter::Temperature).then_some(0.0),
+            ..Sampling::default()
+        },
+        max_tokens: Some(1),
+        stop: Vec::new(),
+        top_logprobs: None,
+        format: OutputFormat::Text,
+    }
 }
 
 fn tiny(modality: Modality, embed: &EmbedCapabilities) -> Result<EmbedPayload, StartFailure> {

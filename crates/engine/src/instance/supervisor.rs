@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use sensorium_contract::Health;
 use sensorium_contract::process::PluginProcess;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -99,9 +100,10 @@ impl Supervisor {
         let lane = Lane::new(process.client(), capabilities, Arc::clone(&memory.deaths));
         self.vitals.dispatcher().open(Arc::clone(&lane));
         self.report(Status::Ready);
+        let seen = |health: &Health| self.kv_cache_usage(health.kv_usage);
         let death = tokio::select! {
             () = self.stop.given() => None,
-            death = watch(&process, &lane, &self.supervision) => Some(death),
+            death = watch(&process, &lane, &self.supervision, seen) => Some(death),
         };
         self.vitals.dispatcher().close(&lane);
         match death {
@@ -130,6 +132,13 @@ impl Supervisor {
             process.exited().await
         };
         tracing::info!(%model, %plugin, %cause, "stopped");
+    }
+
+    fn kv_cache_usage(&self, share: Option<f32>) {
+        if let Some(share) = share {
+            self.metrics
+                .kv_cache_usage(&self.blueprint.model, self.place.index, share.into());
+        }
     }
 
     fn refused(&self, reason: String) {

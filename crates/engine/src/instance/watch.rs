@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sensorium_contract::Health;
 use sensorium_contract::client::PluginClient;
 use sensorium_contract::process::PluginProcess;
 
@@ -34,8 +35,13 @@ const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_se
 /// Looks at the progress within the time that makes a stall.
 const LOOKS: u32 = 10;
 
-/// Resolves when the process has to be replaced.
-pub(super) async fn watch(process: &PluginProcess, lane: &Lane, supervision: &Supervision) -> Death {
+/// Resolves when the process has to be replaced. While it is busy `seen` hears what it says of itself.
+pub(super) async fn watch(
+    process: &PluginProcess,
+    lane: &Lane,
+    supervision: &Supervision,
+    seen: impl Fn(&Health),
+) -> Death {
     let client = process.client();
     tokio::select! {
         cause = process.exited() => Death::Exited(cause.to_string()),
@@ -43,7 +49,7 @@ pub(super) async fn watch(process: &PluginProcess, lane: &Lane, supervision: &Su
             Trouble::Faults(message) => Death::Faults(message),
             Trouble::Disconnected(message) => Death::Exited(last_words(process).await.unwrap_or(message)),
         },
-        time = stalled(&client, lane, supervision) => Death::Stalled(time),
+        time = stalled(&client, lane, supervision, seen) => Death::Stalled(time),
     }
 }
 
@@ -56,8 +62,8 @@ pub(super) async fn last_words(process: &PluginProcess) -> Option<String> {
 }
 
 /// Resolves when there has been work and, for as long as `stall`, no progress — or, for as long as `call_limit`, no
-/// answer.
-async fn stalled(client: &PluginClient, lane: &Lane, supervision: &Supervision) -> Duration {
+/// answer, though whoever asked would read it.
+async fn stalled(client: &PluginClient, lane: &Lane, supervision: &Supervision, seen: impl Fn(&Health)) -> Duration {
     let tick = (supervision.stall / LOOKS).clamp(TICK.0, TICK.1);
     // Calls that the host has given up may still keep the process busy.
     let mut left_behind = false;
@@ -73,8 +79,12 @@ async fn stalled(client: &PluginClient, lane: &Lane, supervision: &Supervision) 
         if let Ok(Ok(health)) = tokio::time::timeout(tick, client.health()).await {
             left_behind = health.running > 0;
             progress.see(health.progress);
+            seen(&health);
         }
         answer.see(lane.answered());
+        if lane.is_unread() {
+            answer.reset();
+        }
         for (standing, limit) in [(&progress, supervision.stall), (&answer, supervision.call_limit)] {
             if standing.since.elapsed() >= limit {
                 return limit;

@@ -1,7 +1,9 @@
 //! The metric families: names, help texts, labels and buckets.
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use prometheus::{Error, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, exponential_buckets};
+use prometheus::{
+    Error, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, exponential_buckets,
+};
 
 /// Seconds, from half a millisecond to a minute.
 const DURATION_BUCKETS: [f64; 16] = [
@@ -12,6 +14,7 @@ const LOAD_BUCKETS: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
 
 const MODEL: &[&str] = &["model", "plugin"];
 const MODEL_TASK: &[&str] = &["model", "plugin", "task"];
+const MODEL_INSTANCE: &[&str] = &["model", "plugin", "instance"];
 
 /// Every family that has labels.
 pub(super) struct Families {
@@ -30,6 +33,12 @@ pub(super) struct Families {
     pub cache_hits: IntCounterVec,
     pub cache_misses: IntCounterVec,
     pub images: IntCounterVec,
+    pub first_token_seconds: HistogramVec,
+    pub inter_token_seconds: HistogramVec,
+    pub prompt_tokens: IntCounterVec,
+    pub generated_tokens: IntCounterVec,
+    pub cached_prompt_tokens: IntCounterVec,
+    pub kv_cache_usage: GaugeVec,
 }
 
 /// Makes families and registers them.
@@ -96,6 +105,30 @@ impl Families {
             cache_hits: make.counter("cache_hits_total", "Items found in the embedding cache.", MODEL)?,
             cache_misses: make.counter("cache_misses_total", "Items not found in the embedding cache.", MODEL)?,
             images: make.counter("images_total", "Images decoded.", MODEL)?,
+            first_token_seconds: make.histogram(
+                "time_to_first_token_seconds",
+                "Time from a prompt's joining the queue to the first token of its reply.",
+                MODEL,
+                seconds,
+            )?,
+            inter_token_seconds: make.histogram(
+                "inter_token_seconds",
+                "Time from one token of a reply to the next.",
+                MODEL,
+                seconds,
+            )?,
+            prompt_tokens: make.counter("prompt_tokens_total", "Tokens of prompts that were read.", MODEL)?,
+            generated_tokens: make.counter("generated_tokens_total", "Tokens of replies.", MODEL)?,
+            cached_prompt_tokens: make.counter(
+                "cached_prompt_tokens_total",
+                "Tokens of prompts that were not computed anew.",
+                MODEL,
+            )?,
+            kv_cache_usage: make.share(
+                "kv_cache_usage_ratio",
+                "Share of the key-value cache in use, as the instance said last.",
+                MODEL_INSTANCE,
+            )?,
         })
     }
 
@@ -108,6 +141,9 @@ impl Families {
             &self.cache_hits,
             &self.cache_misses,
             &self.images,
+            &self.prompt_tokens,
+            &self.generated_tokens,
+            &self.cached_prompt_tokens,
         ] {
             retain(family, kept);
         }
@@ -121,10 +157,13 @@ impl Families {
             &self.inference_seconds,
             &self.batch_size,
             &self.load_seconds,
+            &self.first_token_seconds,
+            &self.inter_token_seconds,
         ];
         for family in histograms {
             retain(family, kept);
         }
+        retain(&self.kv_cache_usage, kept);
     }
 }
 
@@ -168,6 +207,10 @@ impl Maker<'_> {
 
     fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
         self.register(IntGaugeVec::new(Opts::new(name, help).namespace("sensorium"), labels)?)
+    }
+
+    fn share(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
+        self.register(GaugeVec::new(Opts::new(name, help).namespace("sensorium"), labels)?)
     }
 
     fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, Error> {

@@ -4,11 +4,12 @@
 
 mod families;
 mod labels;
+mod reply;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::{Error, IntGauge, Registry, TextEncoder};
 use sensorium_contract::Task;
@@ -18,6 +19,7 @@ use families::Families;
 pub(crate) use labels::UNKNOWN;
 use labels::{ModelLabel, ModelLabels};
 pub use labels::{RejectReason, RestartCause};
+pub(crate) use reply::ReplyMeter;
 
 /// All metrics of one server.
 pub struct Metrics {
@@ -146,16 +148,36 @@ impl Metrics {
 
     /// A call to a plugin with `items` items came back.
     pub fn inference(&self, model: &str, task: Task, items: usize, took: Duration) {
+        self.call(model, task, took);
         let label = self.label(model);
-        let values = label.with(task.as_str());
-        self.families
-            .inference_seconds
-            .with_label_values(&values)
-            .observe(took.as_secs_f64());
         self.families
             .batch_size
-            .with_label_values(&values)
+            .with_label_values(&label.with(task.as_str()))
             .observe(items as f64);
+    }
+
+    /// A call to a plugin came to its end.
+    pub fn call(&self, model: &str, task: Task, took: Duration) {
+        let label = self.label(model);
+        self.families
+            .inference_seconds
+            .with_label_values(&label.with(task.as_str()))
+            .observe(took.as_secs_f64());
+    }
+
+    /// Measures a reply that was asked for at `asked`.
+    pub(crate) fn reply(&self, model: &str, asked: Instant) -> ReplyMeter {
+        ReplyMeter::new(&self.families, &self.label(model), asked)
+    }
+
+    /// Share of its key-value cache that an instance has in use, 0 to 1. Nothing if the model is not in the registry.
+    pub fn kv_cache_usage(&self, model: &str, instance: usize, share: f64) {
+        if let Some(label) = self.label_of_id(model) {
+            self.families
+                .kv_cache_usage
+                .with_label_values(&label.with(&instance.to_string()))
+                .set(share);
+        }
     }
 
     /// Items of a request were looked for in the embedding cache.

@@ -143,6 +143,7 @@ impl Model {
 fn can(capabilities: &Capabilities, task: Task) -> bool {
     match task {
         Task::Embed => capabilities.embed.is_some(),
-        Task::Chat | Task::Image | Task::Transcribe => false,
+        Task::Chat => capabilities.chat.is_some(),
+        Task::Image | Task::Transcribe => false,
     }
 }

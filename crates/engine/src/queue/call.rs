@@ -9,12 +9,13 @@ use sensorium_contract::{Embedding, Fault, ItemError};
 use super::dispatcher::{Dispatcher, QueueSettings};
 use super::job::{Attempt, Part};
 use super::lane::Lane;
+use super::lanes::Kind;
 use super::waiting::Batch;
 use crate::Error;
 
-/// What becomes of a part whose call failed.
+/// What becomes of something whose call failed.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// It is sent once more, alone.
     Retry,
     /// Its request is answered with this.
@@ -23,23 +24,24 @@ enum Verdict {
 
 /// What a verdict depends on beside the error.
 #[derive(Debug, Clone, Copy)]
-struct Circumstances<'a> {
-    model: &'a str,
-    attempt: Attempt,
-    /// Other requests were in the same batch.
-    shared: bool,
+pub(super) struct Circumstances<'a> {
+    pub(super) model: &'a str,
+    pub(super) attempt: Attempt,
+    /// Other requests were in the same call.
+    pub(super) shared: bool,
 }
 
 /// Tells the dispatcher that the call has ended, however it ends.
-struct Ended {
-    dispatcher: Arc<Dispatcher>,
-    lane: Arc<Lane>,
+pub(super) struct Ended {
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) lane: Arc<Lane>,
+    kind: Kind,
 }
 
 /// Sends one batch and answers its members; those that are to be tried again go back to the queue.
 pub(super) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, batch: Batch) {
-    let ended = Ended { dispatcher, lane };
-    let Ended { dispatcher, lane } = &ended;
+    let ended = Ended::new(dispatcher, lane, Kind::Batch);
+    let Ended { dispatcher, lane, .. } = &ended;
     let parts = batch.parts;
     let inputs = parts
         .iter()
@@ -84,7 +86,7 @@ fn hand_out(parts: &[Part], results: Vec<Result<Embedding, ItemError>>) {
 }
 
 /// Lets the instance's supervisor know, and keeps further batches away from an instance that is lost.
-fn tell(dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>, error: &CallError) {
+pub(super) fn tell(dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>, error: &CallError) {
     let QueueSettings { model, plugin, .. } = dispatcher.settings();
     tracing::warn!(%model, %plugin, %error, "a call to the model failed");
     match (error, error.fault()) {
@@ -124,7 +126,7 @@ fn settle(dispatcher: &Arc<Dispatcher>, parts: Vec<Part>, error: &CallError) {
 }
 
 /// What was sent is tried once more, alone, if the instance failed, or if the failure may be another member's.
-fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Verdict {
+pub(super) fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Verdict {
     let Circumstances { model, attempt, shared } = circumstances;
     let crashed = match attempt {
         Attempt::First => Verdict::Retry,
@@ -152,9 +154,15 @@ fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Verdict {
 
 // === impl Ended ===
 
+impl Ended {
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, kind: Kind) -> Self {
+        Self { dispatcher, lane, kind }
+    }
+}
+
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.dispatcher.ended(&self.lane);
+        self.dispatcher.ended(&self.lane, self.kind);
     }
 }
 

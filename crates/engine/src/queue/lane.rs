@@ -1,10 +1,10 @@
-//! The way to one process: what the dispatcher sends batches down, and how its supervisor hears what became of them.
+//! The way to one process: what the dispatcher sends calls down, and how its supervisor hears what became of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use sensorium_contract::Capabilities;
 use sensorium_contract::client::PluginClient;
-use sensorium_contract::{Batching, Capabilities};
 use tokio::sync::watch;
 
 /// Consecutive calls that failed by the instance's own fault before it is taken for poisoned (a sticky CUDA error,
@@ -22,9 +22,14 @@ pub(crate) struct Lane {
     trouble: watch::Sender<Option<Trouble>>,
     /// Calls under way, for those who wait until there are none.
     outstanding: watch::Sender<usize>,
-    /// Calls that were answered, well or badly.
+    /// Answers to calls, good or bad; each event of a reply is one.
     answered: AtomicU64,
+    /// Calls whose reply is read no further until whoever asked has taken what there is.
+    unread: AtomicUsize,
 }
+
+/// A call whose reply waits for its reader, until this is dropped.
+pub(super) struct ReaderWaits<'a>(&'a AtomicUsize);
 
 /// Why a process should be replaced, as its calls tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +52,7 @@ impl Lane {
             trouble: watch::Sender::new(None),
             outstanding: watch::Sender::new(0),
             answered: AtomicU64::new(0),
+            unread: AtomicUsize::new(0),
         })
     }
 
@@ -58,22 +64,27 @@ impl Lane {
         &self.capabilities
     }
 
-    /// Calls that may be under way at once: one computing and one prepared, unless the plugin schedules them itself.
-    pub(super) fn depth(&self) -> usize {
-        match self.capabilities.batching {
-            Batching::Host => 2,
-            Batching::Plugin => usize::MAX,
-        }
-    }
-
     /// Calls under way.
     pub(crate) fn outstanding(&self) -> usize {
         *self.outstanding.borrow()
     }
 
-    /// Calls that were answered, well or badly, since the process started.
+    /// Answers to calls since the process started, good or bad; each event of a reply is one.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// True if whoever asked has to read before any call under way can go on: what stands still then is not the
+    /// instance.
+    pub(crate) fn is_unread(&self) -> bool {
+        let calls = self.outstanding();
+        calls > 0 && self.unread.load(Ordering::Relaxed) >= calls
+    }
+
+    /// A call's reply waits for its reader from now on.
+    pub(super) fn reader_waits(&self) -> ReaderWaits<'_> {
+        self.unread.fetch_add(1, Ordering::Relaxed);
+        ReaderWaits(&self.unread)
     }
 
     pub(super) fn call_answered(&self) {
@@ -138,5 +149,13 @@ impl Lane {
             known.get_or_insert(trouble);
             first
         });
+    }
+}
+
+// === impl ReaderWaits ===
+
+impl Drop for ReaderWaits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

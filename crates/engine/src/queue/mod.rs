@@ -1,15 +1,19 @@
-//! One model's queue: requests wait as jobs, and leave in batches when an instance is free.
+//! One model's queue: requests wait as jobs, and leave in calls when an instance is free.
 //!
 //! A job is one request's inputs; its ticket the request's own end. `waiting` is what waits and
-//! the rule by which it becomes a batch; [`Dispatcher`] knows the instances' lanes and
-//! pairs the two; `call` sends one batch and decides what an error means for its members.
+//! the rule by which it becomes a batch; [`chat`] the same for prompts, each of which goes by itself and
+//! comes back as a stream. [`Dispatcher`] pairs what waits with `lanes`, the instances; `call` sends one batch
+//! and decides what an error means for its members.
 
 mod call;
+mod chat;
 mod dispatcher;
 mod job;
 mod lane;
+mod lanes;
 mod ticket;
 mod waiting;
 
+pub(crate) use chat::Reply;
 pub(crate) use dispatcher::{Dispatcher, QueueSettings};
 pub(crate) use lane::{Lane, Trouble};

@@ -36,9 +36,9 @@ pub(super) struct BatchRule {
 /// What an instance can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// It is idle: whatever waits.
+    /// It embeds nothing at present: whatever waits.
     Any,
-    /// It computes: a full batch, to be prepared meanwhile. A smaller one would better wait here and grow.
+    /// It does: a full batch, to be prepared meanwhile. A smaller one would better wait here and grow.
     Full,
 }
 
@@ -57,8 +57,6 @@ pub(super) enum Taken {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) parts: Vec<Part>,
-    /// Tried again: no other call may be under way on the instance.
-    pub(super) alone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -80,18 +78,20 @@ impl Waiting {
         }
     }
 
-    /// The next batch for an instance, if there is one.
-    pub(super) fn take(&mut self, demand: Demand, rule: &BatchRule, now: Instant) -> Taken {
+    /// True if there is a part that must go alone.
+    pub(super) fn has_alone(&mut self, now: Instant) -> bool {
         self.alone.retain(|part| !part.is_over(now));
-        match (demand, self.alone.is_empty()) {
-            // Nothing more is sent until the instance is idle, or those that go alone would never have their turn.
-            (Demand::Full, false) => return Taken::Nothing,
-            (Demand::Any, false) => {
-                let parts = self.alone.pop_front().into_iter().collect();
-                return Taken::Batch(Batch { parts, alone: true });
-            }
-            (_, true) => {}
-        }
+        !self.alone.is_empty()
+    }
+
+    /// The next part that must go alone, as a batch.
+    pub(super) fn pop_alone(&mut self) -> Option<Batch> {
+        let parts = vec![self.alone.pop_front()?];
+        Some(Batch { parts })
+    }
+
+    /// The next batch of parts that need not go alone.
+    pub(super) fn take(&mut self, demand: Demand, rule: &BatchRule, now: Instant) -> Taken {
         let mut later: Option<Instant> = None;
         for line in self.oldest_first() {
             match line.take(demand, rule, now) {
@@ -179,7 +179,6 @@ impl Line {
         }
         Taken::Batch(Batch {
             parts: self.gather(rule),
-            alone: false,
         })
     }
 
@@ -364,26 +363,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tried_again_goes_first_alone_and_only_to_an_idle_instance() {
-        let (fresh, failed) = (job(4, 0), job(1, 0));
+    fn what_is_tried_again_goes_alone_and_by_itself() {
+        let (fresh, failed, gone) = (job(4, 0), job(1, 0), job(1, 0));
         let mut waiting = waiting(&[&fresh]);
-        let part = failed.parts().remove(0);
-        waiting.push(Part {
-            attempt: Attempt::Alone,
-            ..part
-        });
-        assert!(matches!(
-            waiting.take(Demand::Full, &RULE, Instant::now()),
-            Taken::Nothing
-        ));
-        match waiting.take(Demand::Any, &RULE, Instant::now()) {
-            Taken::Batch(batch) => assert!(batch.alone && batch.parts.len() == 1),
-            other => panic!("{other:?}"),
+        assert!(!waiting.has_alone(Instant::now()));
+        for part in [&gone, &failed].iter().flat_map(|job| job.parts()) {
+            waiting.push(Part {
+                attempt: Attempt::Alone,
+                ..part
+            });
         }
-        assert!(matches!(
-            waiting.take(Demand::Any, &RULE, Instant::now()),
-            Taken::Batch(Batch { alone: false, .. })
-        ));
+        gone.call_off();
+        assert!(waiting.has_alone(Instant::now()));
+        assert_eq!(batches(&mut waiting, &RULE), [[[0, 1, 2, 3]]], "it is in no batch");
+        let batch = waiting.pop_alone().unwrap();
+        assert!(batch.parts.len() == 1 && Arc::ptr_eq(&batch.parts[0].job, &failed));
+        assert!(waiting.pop_alone().is_none());
     }
 
     #[test]
