@@ -1,9 +1,9 @@
 //! Tests of the metrics as they are rendered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sensorium_contract::Task;
+use sensorium_contract::{ChatDelta, ChatEvent, ChatFinished, ChatStarted, FinishReason, Task};
 use serde_json::Map;
 
 use super::{Metrics, RejectReason, RestartCause};
@@ -67,11 +67,38 @@ fn use_all(metrics: &Metrics, name: &str) {
     metrics.queued(name, Task::Embed, MS);
     metrics.inference(name, Task::Embed, 7, MS);
     metrics.cache(name, 2, 1);
+    metrics.kv_cache_usage(name, 1, 0.25);
+    reply(metrics, name);
     metrics.instance_loaded(name, 1500 * MS);
     metrics.instance_restarted(name, RestartCause::Crash);
     drop(metrics.loaded(name));
     drop(metrics.running(name, Task::Embed));
     drop(metrics.waiting(name, Task::Embed));
+}
+
+/// A reply of five tokens in three events, the last of which waited for its reader; the end is a token too.
+fn reply(metrics: &Metrics, name: &str) {
+    let mut meter = metrics.reply(name, Instant::now());
+    meter.started(ChatStarted {
+        prompt_tokens: 9,
+        image_tokens: 4,
+    });
+    let delta = |tokens| {
+        ChatEvent::Delta(ChatDelta {
+            tokens,
+            ..ChatDelta::default()
+        })
+    };
+    meter.see(&delta(1));
+    meter.see(&delta(3));
+    meter.see(&delta(0));
+    meter.pause();
+    meter.see(&delta(1));
+    meter.see(&ChatEvent::Finished(ChatFinished {
+        reason: FinishReason::Stop,
+        completion_tokens: 6,
+        cached_tokens: 2,
+    }));
 }
 
 #[test]
@@ -95,6 +122,12 @@ fn every_family_of_the_issue_is_there() {
         r#"sensorium_cache_hits_total{model="m",plugin="p"} 2"#,
         r#"sensorium_cache_misses_total{model="m",plugin="p"} 1"#,
         r#"sensorium_images_total{model="m",plugin="p"} 3"#,
+        r#"sensorium_time_to_first_token_seconds_count{model="m",plugin="p"} 1"#,
+        r#"sensorium_inter_token_seconds_count{model="m",plugin="p"} 3"#,
+        r#"sensorium_prompt_tokens_total{model="m",plugin="p"} 9"#,
+        r#"sensorium_generated_tokens_total{model="m",plugin="p"} 6"#,
+        r#"sensorium_cached_prompt_tokens_total{model="m",plugin="p"} 2"#,
+        r#"sensorium_kv_cache_usage_ratio{instance="1",model="m",plugin="p"} 0.25"#,
     ] {
         check(&metrics, expected);
     }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sensorium_engine::{
-    CancellationToken, EmbedInput, Embedding, Engine, EngineConfig, Error, MessageLimits, Metrics, ModelState, Owner,
-    RequestContext, RgbImage, Supervision, Task,
+    Admission, CancellationToken, ChatEvent, ChatFinished, ChatMessage, ChatRequest, ChatStream, Conversation,
+    EmbedInput, Embedding, Engine, EngineConfig, Error, MessageLimits, Metrics, ModelState, OutputFormat, Owner,
+    Prompt, RequestContext, RgbImage, Role, Sampling, Supervision, Task, ToolChoice,
 };
 use tempfile::TempDir;
 
@@ -97,6 +98,35 @@ impl House {
         results
     }
 
+    pub(crate) async fn admit_chat(&self, model: &str) -> Admission {
+        self.engine.admit(model, chat_context()).await.unwrap()
+    }
+
+    /// One reply, begun.
+    pub(crate) async fn chat(&self, model: &str, text: &str) -> Result<ChatStream, Error> {
+        let admission = self.engine.admit(model, chat_context()).await?;
+        admission.chat(prompt(text)).await
+    }
+
+    /// One reply, read to its end by a task of its own.
+    pub(crate) fn chat_whole(&self, model: &str, text: &str) -> tokio::task::JoinHandle<Result<Whole, Error>> {
+        let (engine, model, request) = (self.engine.clone(), model.to_owned(), prompt(text));
+        tokio::spawn(async move {
+            let admission = engine.admit(&model, chat_context()).await?;
+            read(admission.chat(request).await?).await
+        })
+    }
+
+    /// Prompts that wait, and those that an instance works on.
+    pub(crate) fn waiting_and_running(&self, model: &str) -> (f64, f64) {
+        let of = |name: &str| self.metric(&format!("sensorium_requests_{name}"), model);
+        (of("waiting"), of("running"))
+    }
+
+    pub(crate) fn restarts(&self, model: &str) -> f64 {
+        self.metric("sensorium_instance_restarts_total", model)
+    }
+
     pub(crate) fn state(&self, model: &str) -> ModelState {
         self.engine.model(model).unwrap().state
     }
@@ -164,6 +194,72 @@ pub(crate) fn context_within(time: Duration) -> RequestContext {
         owner: Owner::anonymous(),
         task: Task::Embed,
     }
+}
+
+pub(crate) fn chat_context() -> RequestContext {
+    RequestContext {
+        task: Task::Chat,
+        ..context()
+    }
+}
+
+pub(crate) fn prompt(text: &str) -> ChatRequest {
+    ChatRequest {
+        prompt: Prompt::Conversation(Conversation {
+            messages: vec![ChatMessage::text(Role::User, text)],
+            tools: vec![],
+            tool_choice: ToolChoice::Auto,
+            parallel_tool_calls: true,
+        }),
+        sampling: Sampling::default(),
+        max_tokens: None,
+        stop: vec![],
+        top_logprobs: None,
+        format: OutputFormat::Text,
+    }
+}
+
+/// A whole reply.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Whole {
+    pub(crate) text: String,
+    /// Tokens that its deltas speak of.
+    pub(crate) tokens: u32,
+    pub(crate) finished: ChatFinished,
+}
+
+/// Reads a reply to its end.
+pub(crate) async fn read(mut stream: ChatStream) -> Result<Whole, Error> {
+    let (mut text, mut tokens) = (String::new(), 0);
+    while let Some(event) = stream.next().await {
+        match event? {
+            ChatEvent::Delta(delta) => {
+                text.push_str(&delta.text);
+                tokens += delta.tokens;
+            }
+            ChatEvent::Finished(finished) => {
+                assert!(stream.next().await.is_none(), "something comes after the end");
+                return Ok(Whole { text, tokens, finished });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it ended without an end");
+}
+
+/// How many events of a reply come before its error, and that error.
+pub(crate) async fn read_to_error(mut stream: ChatStream) -> (usize, Error) {
+    for count in 0.. {
+        match stream.next().await {
+            Some(Ok(ChatEvent::Delta(_))) => {}
+            Some(Err(error)) => {
+                assert!(stream.next().await.is_none(), "something comes after the error");
+                return (count, error);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    unreachable!()
 }
 
 pub(crate) fn image(side: u32, byte: u8) -> EmbedInput {
