@@ -215,7 +215,7 @@ fn names_are_bounded_by_the_registry() {
         r#"sensorium_requests_total{model="",route="/v1/models",status="200"} 1"#,
     );
     let shown = lines(&metrics).join("\n");
-    for name in ["no-such-model", "sk-secret", "prompt", "nobody", "\"alias\""] {
+    for name in ["no-such-model", "sk-secret", "a prompt", "nobody", "\"alias\""] {
         assert!(!shown.contains(name), "{shown}");
     }
 }
