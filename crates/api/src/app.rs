@@ -8,7 +8,7 @@ use actix_web::{App, Error, FromRequest, Handler, HttpRequest, Resource, Respond
 
 use crate::error::ApiError;
 use crate::observe::observe;
-use crate::routes::{classify, docs, embeddings, health, metrics, models};
+use crate::routes::{chat, classify, completions, docs, embeddings, health, metrics, models};
 use crate::state::AppState;
 
 /// The application that each worker serves.
@@ -31,7 +31,9 @@ pub(crate) fn app(
 }
 
 /// Every pattern that a metric may be labelled with.
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 15] = [
+    "/v1/chat/completions",
+    "/v1/completions",
     "/v1/embeddings",
     "/v1/classify",
     "/v1/models",
@@ -67,6 +69,8 @@ pub(crate) fn route_label(pattern: Option<&str>) -> &'static str {
 
 fn routes(config: &mut ServiceConfig) {
     config
+        .service(post("/v1/chat/completions", chat::create))
+        .service(post("/v1/completions", completions::create))
         .service(post("/v1/embeddings", embeddings::create))
         .service(post("/v1/classify", classify::create))
         .service(get("/v1/models", models::list))

@@ -67,6 +67,16 @@ impl BodyBudget {
         self.blocks.available_permits() as u64 * BLOCK
     }
 
+    /// Takes so many bytes; at once or not at all.
+    ///
+    /// # Errors
+    /// If they are not free now.
+    pub(crate) fn take(&self, bytes: u64) -> Result<Reservation, ApiError> {
+        let mut reservation = Reservation::default();
+        self.grow(&mut reservation, bytes)?;
+        Ok(reservation)
+    }
+
     /// Grows a reservation to at least so many bytes; at once or not at all.
     fn grow(&self, reservation: &mut Reservation, bytes: u64) -> Result<(), ApiError> {
         if bytes <= reservation.bytes {

@@ -32,6 +32,10 @@ pub struct Config {
     pub keep_alive: Duration,
     /// Deadline of a request that names none.
     pub timeout: Duration,
+    /// The same for a chat or a completion, whose reply may be long.
+    pub chat_timeout: Duration,
+    /// How long a stream may say nothing before a comment keeps its connection awake.
+    pub stream_keep_alive: Duration,
     /// Longest deadline that a request may ask for with `x-sensorium-timeout-ms`.
     pub max_timeout: Duration,
     /// How long requests under way may take to finish when the server stops.
@@ -55,6 +59,22 @@ pub struct Limits {
     pub templates: usize,
     /// Labels times templates.
     pub prompts: usize,
+    /// Messages of one chat.
+    pub messages: usize,
+    /// Parts of all messages of one chat.
+    pub parts: usize,
+    /// Bytes of all texts of one chat, tools and earlier calls among them, or of all prompts of one completion.
+    pub prompt_bytes: usize,
+    /// Tools of one chat (OpenAI's limit is 128 too).
+    pub tools: usize,
+    /// Bytes of one JSON Schema.
+    pub schema_bytes: usize,
+    /// Levels of lists and objects in one JSON Schema.
+    pub schema_depth: usize,
+    /// Replies of one request: `n` times the number of prompts.
+    pub choices: u32,
+    /// Bytes of all replies of one request that is not a stream, log probabilities among them.
+    pub reply_bytes: usize,
 }
 
 // === impl Config ===
@@ -75,6 +95,9 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
             timeout: Duration::from_secs(60),
+            // As long as OpenAI's own clients wait.
+            chat_timeout: Duration::from_secs(600),
+            stream_keep_alive: Duration::from_secs(15),
             max_timeout: Duration::from_secs(600),
             drain_grace: Duration::from_secs(30),
             limits: Limits::default(),
@@ -94,6 +117,15 @@ impl Default for Limits {
             labels: 1000,
             templates: 16,
             prompts: 8192,
+            messages: 2048,
+            parts: 4096,
+            // A context of a million tokens, and a bit.
+            prompt_bytes: 4 << 20,
+            tools: 128,
+            schema_bytes: 256 << 10,
+            schema_depth: 64,
+            choices: 128,
+            reply_bytes: 64 << 20,
         }
     }
 }

@@ -40,7 +40,9 @@ impl Call {
         }
         let timeout = match requested_timeout(request, &state.config)? {
             Some(timeout) => timeout,
-            None => model.and_then(|model| model.timeout).unwrap_or(state.config.timeout),
+            None => model
+                .and_then(|model| model.timeout)
+                .unwrap_or_else(|| default_timeout(&state.config, task)),
         };
         let deadline = Instant::now() + timeout;
         let cancel = CancellationToken::new();
@@ -55,6 +57,14 @@ impl Call {
             context,
             _cancel_on_drop: guard,
         })
+    }
+}
+
+/// How long a request may take that doesn't say, of a model that doesn't either.
+fn default_timeout(config: &Config, task: Task) -> Duration {
+    match task {
+        Task::Chat => config.chat_timeout,
+        Task::Embed | Task::Image | Task::Transcribe => config.timeout,
     }
 }
 

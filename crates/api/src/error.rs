@@ -12,7 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use sensorium_engine::Error as EngineError;
-use sensorium_engine::{ItemErrorCode, RejectReason};
+use sensorium_engine::{ItemErrorCode, RefusalCode, RejectReason};
 use sensorium_media::MediaError;
 
 use crate::wire::error::{ErrorBody, ErrorObject};
@@ -100,6 +100,12 @@ pub(crate) enum ApiError {
         param: Option<Cow<'static, str>>,
         /// What happened.
         source: EngineError,
+    },
+    /// What was asked for is more than is kept until it can be sent as a whole.
+    #[error("the reply is larger than {limit} bytes: ask for a stream, or for less")]
+    ReplyTooLarge {
+        /// Largest reply in bytes.
+        limit: usize,
     },
     /// A defect of the server.
     #[error("internal error: {0}")]
@@ -198,8 +204,14 @@ impl ApiError {
             | Self::Invalid { .. }
             | Self::Unsupported { .. }
             | Self::Media { .. }
+            | Self::ReplyTooLarge { .. }
             | Self::Internal(_) => None,
         }
+    }
+
+    /// What the client is told, also where it is too late for a status.
+    pub(crate) fn body(&self) -> ErrorBody {
+        self.reply().body(self.public_message())
     }
 
     /// The message for the client. Why a model is down goes to the log, not over the wire.
@@ -228,6 +240,7 @@ impl ApiError {
             | Self::Invalid { .. }
             | Self::Unsupported { .. }
             | Self::Media { .. }
+            | Self::ReplyTooLarge { .. }
             | Self::Internal(_) => self.to_string(),
         }
     }
@@ -260,6 +273,7 @@ impl ApiError {
                     None => reply,
                 }
             }
+            Self::ReplyTooLarge { .. } => Reply::invalid(StatusCode::BAD_REQUEST, "reply_too_large"),
             Self::Internal(_) => Reply::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error"),
         }
     }
@@ -275,6 +289,7 @@ impl From<EngineError> for ApiError {
             | EngineError::Draining
             | EngineError::Deadline
             | EngineError::Cancelled
+            | EngineError::Refused(_)
             | EngineError::Caller { .. }
             | EngineError::Model { .. }
             | EngineError::Crashed { .. } => None,
@@ -306,14 +321,7 @@ impl ResponseError for ApiError {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
             response.insert_header(("retry-after-ms", after.as_millis().max(1).to_string()));
         }
-        let body = ErrorBody {
-            error: ErrorObject {
-                message: self.public_message(),
-                kind: reply.kind.to_owned(),
-                param: reply.param,
-                code: reply.code.map(str::to_owned),
-            },
-        };
+        let body = reply.body(self.public_message());
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         response.body(serde_json::to_vec(&body).unwrap_or_default())
     }
@@ -345,6 +353,17 @@ impl Reply {
         self.retry_after = Some(after);
         self
     }
+
+    fn body(self, message: String) -> ErrorBody {
+        ErrorBody {
+            error: ErrorObject {
+                message,
+                kind: self.kind.to_owned(),
+                param: self.param,
+                code: self.code.map(str::to_owned),
+            },
+        }
+    }
 }
 
 /// What the engine's errors look like.
@@ -369,6 +388,14 @@ fn engine_reply(error: &EngineError) -> Reply {
             let code = match error.code {
                 ItemErrorCode::InvalidInput => "invalid_input",
                 ItemErrorCode::ContextLength => "context_length_exceeded",
+            };
+            Reply::invalid(StatusCode::BAD_REQUEST, code)
+        }
+        EngineError::Refused(refused) => {
+            let code = match refused.code {
+                RefusalCode::InvalidInput => "invalid_input",
+                RefusalCode::ContextLength => "context_length_exceeded",
+                RefusalCode::Schema => "invalid_json_schema",
             };
             Reply::invalid(StatusCode::BAD_REQUEST, code)
         }

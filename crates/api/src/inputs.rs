@@ -1,15 +1,14 @@
 //! From what a request holds to what a model reads: texts checked, token ids decoded, images
 //! loaded and sized. It runs once the model's slot is taken, and not before.
 
-use std::time::Instant;
-
 use sensorium_engine::{
-    Admission, EmbedCapabilities, EmbedInput, EmbedPayload, Error as EngineError, Filter, ImageSpec, Modality,
-    ModelSummary, ResizeMode, RgbImage, Task, TokenInput, Truncate,
+    Admission, EmbedCapabilities, EmbedInput, EmbedPayload, Error as EngineError, Modality, ModelSummary, Task,
+    TokenInput, Truncate,
 };
-use sensorium_media::{MediaError, Pixels, Reservation, ResizeSpec, Source};
+use sensorium_media::{MediaError, Reservation, Source};
 
 use crate::error::ApiError;
+use crate::images::{load, reserve};
 use crate::state::AppState;
 use crate::tokens::decode_cl100k;
 use crate::wire::input::{ImageRef, Inputs, Item, check_text};
@@ -82,7 +81,7 @@ pub(crate) async fn prepare(
         pixels = Some(reserve(state, admission, sources.len(), spec, param).await?);
         let images = load(state, admission, sources, spec, |at| names[places[at]].clone()).await?;
         for (place, image) in places.into_iter().zip(images) {
-            ready[place] = Some(EmbedPayload::Image(image));
+            ready[place] = Some(EmbedPayload::Image(image.pixels));
         }
     }
     let inputs: Vec<EmbedInput> = ready
@@ -120,10 +119,7 @@ async fn tokens(
 ) -> Result<EmbedPayload, ApiError> {
     match model.token_input {
         TokenInput::Cl100k => {
-            let param = name.to_owned();
-            // The first call reads a vocabulary of 100,000 entries.
-            let text = tokio::task::spawn_blocking(move || decode_cl100k(&param, &ids)).await;
-            let text = text.map_err(|_| ApiError::Internal("decoding token ids failed"))??;
+            let text = decode_cl100k(name, ids).await?;
             // One id may stand for a hundred bytes.
             check_text(name, &text, &state.config.limits)?;
             Ok(EmbedPayload::Text(text))
@@ -140,72 +136,5 @@ fn source(image: ImageRef) -> Result<Source, MediaError> {
     match image {
         ImageRef::Reference(text) => Source::parse(text),
         ImageRef::Upload(bytes) => Ok(Source::Bytes(bytes)),
-    }
-}
-
-/// The memory of all the images of a request at the size that the model reads.
-async fn reserve(
-    state: &AppState,
-    admission: &Admission,
-    count: usize,
-    spec: ImageSpec,
-    param: &'static str,
-) -> Result<Reservation, ApiError> {
-    let deadline = tokio::time::Instant::from_std(admission.deadline());
-    let reserved = state.media.reserve_sized(count, &resize_spec(spec), deadline).await;
-    reserved.map_err(|source| ApiError::Media {
-        param: param.to_owned(),
-        source,
-    })
-}
-
-async fn load(
-    state: &AppState,
-    admission: &Admission,
-    sources: Vec<Source>,
-    spec: ImageSpec,
-    name: impl Fn(usize) -> String,
-) -> Result<Vec<RgbImage>, ApiError> {
-    let start = Instant::now();
-    let count = sources.len();
-    let images = state
-        .media
-        .load_all(
-            sources,
-            Some(&resize_spec(spec)),
-            tokio::time::Instant::from_std(admission.deadline()),
-        )
-        .await
-        .map_err(|failed| ApiError::Media {
-            param: name(failed.index),
-            source: failed.error,
-        })?;
-    let metrics = state.engine.metrics();
-    metrics.preprocess(&admission.model().id, start.elapsed());
-    metrics.images(&admission.model().id, count);
-    images.into_iter().map(|image| rgb(image.pixels)).collect()
-}
-
-fn rgb(pixels: Pixels) -> Result<RgbImage, ApiError> {
-    RgbImage::new(pixels.width, pixels.height, pixels.rgb).map_err(|_| ApiError::Internal("pixels of no valid shape"))
-}
-
-fn resize_spec(spec: ImageSpec) -> ResizeSpec {
-    use sensorium_media::{Filter as To, ResizeMode as Mode};
-    ResizeSpec {
-        width: spec.width,
-        height: spec.height,
-        mode: match spec.mode {
-            ResizeMode::ShortestEdgeCrop { shortest_edge } => Mode::ShortestEdgeCrop { shortest_edge },
-            ResizeMode::Squash => Mode::Squash,
-        },
-        filter: match spec.filter {
-            Filter::Nearest => To::Nearest,
-            Filter::Box => To::Box,
-            Filter::Bilinear => To::Bilinear,
-            Filter::Hamming => To::Hamming,
-            Filter::Bicubic => To::Bicubic,
-            Filter::Lanczos => To::Lanczos,
-        },
     }
 }

@@ -11,8 +11,10 @@
 //! context.rs   one deadline, one cancellation, who asks
 //!              (the engine takes the model's slot here)                  404 429 503
 //! inputs.rs    pixels reserved, images loaded, token ids decoded                 400 503 504
-//!              (the engine embeds)                                   400 500 503 504
-//! routes/      vectors -> the reply
+//! chat/        the same for chats: what the model can't do is refused            400 503 504
+//!              (the engine embeds, or the model begins to reply)     400 500 503 504
+//! routes/      vectors or texts -> the reply
+//! sse.rs       or, once the prompt has been read, the reply as it is made
 //! ```
 //!
 //! [`Server::build`] binds; [`Server::run`] serves until its [`Stopper`] has drained it.
@@ -21,17 +23,20 @@
 
 mod app;
 mod body;
+mod chat;
 mod config;
 mod context;
 mod error;
 mod exchange;
 mod headers;
+mod images;
 mod inputs;
 mod observe;
 mod openapi;
 mod routes;
 mod server;
 mod socket;
+mod sse;
 mod state;
 mod tokens;
 mod vectors;

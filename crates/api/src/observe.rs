@@ -1,20 +1,23 @@
 //! What every request gets: an id, a span, a line in the log, its share of the metrics, and
 //! the headers that say so. No prompt, key, query or raw path is ever recorded.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
-use tracing::Instrument;
+use bytes::Bytes;
+use tracing::{Instrument, Span};
 
 use crate::app::{PROBES, route_label};
 use crate::error::ApiError;
-use crate::exchange::Exchange;
-use crate::state::AppState;
+use crate::exchange::{Exchange, Handling};
+use crate::state::{AppState, RunningGuard};
 
 /// The header that names a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,26 +44,26 @@ pub(crate) fn note_model(request: &HttpRequest, id: &str) {
 pub(crate) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+) -> Result<ServiceResponse<Watched>, Error> {
     let start = Instant::now();
-    let _handling = request.conn_data::<Exchange>().map(Exchange::begin);
+    let handling = request.conn_data::<Exchange>().map(Exchange::begin);
     let id = request_id(&request);
     let state = request.app_data::<Data<AppState>>().cloned();
     let route = route_label(request.match_pattern().as_deref());
     let probe = PROBES.contains(&route);
-    let _running = state.as_ref().filter(|_| !probe).map(|state| state.running.enter());
+    let running = state.as_ref().filter(|_| !probe).map(|state| state.running.enter());
     let method = request.method().clone();
     let mut record = Record {
         state,
         route,
         model: None,
-        status: 499,
+        status: CLIENT_GONE,
         start,
+        probe,
     };
     let span =
         tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = %method, route = record.route);
     let mut response = next.call(request).instrument(span.clone()).await?;
-    record.status = response.status().as_u16();
     if let Some(ModelLabel(model)) = response.request().extensions().get() {
         record.model = Some(model.clone());
     }
@@ -78,8 +81,34 @@ pub(crate) async fn observe(
         PROCESSING_MS,
         HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)),
     );
-    span.in_scope(|| record.log(probe));
-    Ok(response)
+    let status = response.status().as_u16();
+    Ok(response.map_body(|_, body| {
+        Watched::new(
+            body.boxed(),
+            Watch {
+                record,
+                span,
+                status,
+                _handling: handling,
+                _running: running,
+            },
+        )
+    }))
+}
+
+/// The body of a reply. While it streams, its request counts as running; its line is written when it has ended.
+pub(crate) struct Watched {
+    body: BoxBody,
+    watch: Option<Watch>,
+}
+
+/// What a request has until its reply has ended.
+struct Watch {
+    record: Record,
+    span: Span,
+    status: u16,
+    _handling: Option<Handling>,
+    _running: Option<RunningGuard>,
 }
 
 /// A request's line in log and metrics, written once: at its end, or when it is dropped
@@ -90,15 +119,71 @@ struct Record {
     model: Option<String>,
     status: u16,
     start: Instant,
+    probe: bool,
+}
+
+/// As nginx writes it in its log.
+const CLIENT_GONE: u16 = 499;
+
+// === impl Watched ===
+
+impl Watched {
+    /// A reply that is there already has ended as far as anybody can watch.
+    fn new(body: BoxBody, watch: Watch) -> Self {
+        let watch = match body.size() {
+            BodySize::Stream => Some(watch),
+            BodySize::None | BodySize::Sized(_) => {
+                watch.end();
+                None
+            }
+        };
+        Self { body, watch }
+    }
+}
+
+impl MessageBody for Watched {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        let entered = this.watch.as_ref().map(|watch| watch.span.clone().entered());
+        let polled = Pin::new(&mut this.body).poll_next(cx);
+        drop(entered);
+        if let Poll::Ready(None) = polled
+            && let Some(watch) = this.watch.take()
+        {
+            watch.end();
+        }
+        polled
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn end(self) {
+        let Self {
+            mut record,
+            span,
+            status,
+            ..
+        } = self;
+        record.status = status;
+        span.in_scope(|| record.log());
+    }
 }
 
 // === impl Record ===
 
 impl Record {
-    fn log(&self, probe: bool) {
+    fn log(&self) {
         let ms = self.start.elapsed().as_micros() as f64 / 1000.0;
         let (status, model) = (self.status, self.model.as_deref());
-        if probe {
+        if self.probe {
             tracing::debug!(status, ms, "probe");
         } else {
             tracing::info!(status, model, ms, "request");
@@ -108,7 +193,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if self.status == 499 {
+        if self.status == CLIENT_GONE {
             tracing::info!(route = self.route, status = self.status, "client went away");
         }
         if let Some(state) = &self.state {

@@ -11,7 +11,7 @@ use crate::routes;
 #[openapi(
     info(
         title = "Sensorium",
-        description = "Multimodal inference behind the API that OpenAI's clients speak: text and images in one space.\n\n\
+        description = "Multimodal inference behind the API that OpenAI's clients speak: chat about images, and text and images in one space.\n\n\
             Every reply has `x-request-id` and `openai-processing-ms`. Every error is \
             `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`. Fields that are not understood are listed in \
             `x-sensorium-ignored`; known ones that a model does not honour are refused.",
@@ -19,12 +19,15 @@ use crate::routes;
     ),
     servers((url = "/", description = "This server")),
     tags(
+        (name = "Chat", description = "Replies to texts and images, whole or as they are made."),
         (name = "Embeddings", description = "Texts and images to vectors of one space."),
         (name = "Classification", description = "Images and texts against labels of your own."),
         (name = "Models", description = "What there is, and what it can do."),
         (name = "Operation", description = "Probes and metrics."),
     ),
     paths(
+        routes::chat::create,
+        routes::completions::create,
         routes::embeddings::create,
         routes::classify::create,
         routes::models::list,

@@ -91,6 +91,20 @@ impl Fields {
         Ok(())
     }
 
+    /// As [`Self::refuse`], but for the one value of each that asks for nothing.
+    ///
+    /// # Errors
+    /// Naming the first of `rows` (name, harmless value, advice) that is present with another value.
+    pub(crate) fn refuse_unless(&mut self, rows: &[(&'static str, Value, &str)]) -> Result<(), ApiError> {
+        for (name, harmless, advice) in rows {
+            if self.take(name).is_some_and(|value| value != *harmless) {
+                let message = format!("{name} is not supported: {advice}");
+                return Err(ApiError::unsupported(*name, message));
+            }
+        }
+        Ok(())
+    }
+
     /// Notes something inside a field that was not understood: `input[].foo`.
     pub(crate) fn ignore(&mut self, path: impl Into<String>) {
         self.ignored.insert(path.into());

@@ -1,6 +1,8 @@
 //! `GET /v1/models`: OpenAI's object with what this server knows beside.
 
-use sensorium_engine::{EmbedCapabilities, Modality, ModelState, ModelSummary, ScoringRule};
+use sensorium_engine::{
+    ChatCapabilities, ChatImages, ChatParameter, EmbedCapabilities, Modality, ModelState, ModelSummary, ScoringRule,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,10 +42,38 @@ pub(crate) struct ModelObject {
     /// `unloaded`, `loading`, `ready`, `failed` or `broken`.
     #[schema(example = "ready")]
     pub(crate) state: &'static str,
-    /// What it can do: `embed`, `classify`. Known once it has been loaded.
+    /// What it can do: `embed`, `classify`, `chat`, `complete`. Known once it has been loaded.
     pub(crate) tasks: Vec<&'static str>,
     /// What embedding with it gives. Known once it has been loaded.
     pub(crate) embedding: Option<EmbeddingInfo>,
+    /// What it does in a chat or a completion. Known once it has been loaded.
+    pub(crate) chat: Option<ChatInfo>,
+}
+
+/// What a model does in a chat or a completion.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChatInfo {
+    /// Prompt, with its images, and reply together, in tokens.
+    #[schema(example = 2048)]
+    pub(crate) context_length: u32,
+    /// What it reads: `text`, `image`.
+    pub(crate) modalities: Vec<ModalityKind>,
+    /// What it honours beside messages, the number of tokens and `stop`; what is not listed is refused by name.
+    #[schema(value_type = Vec<String>, example = json!(["temperature", "top_p", "seed", "tools", "json_schema"]))]
+    pub(crate) parameters: Vec<ChatParameter>,
+    /// Which images it reads; `null` if none.
+    pub(crate) images: Option<ChatImagesInfo>,
+}
+
+/// Which images a chat may have.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChatImagesInfo {
+    /// Most of them in one conversation.
+    #[schema(example = 8)]
+    pub(crate) max_images: u32,
+    /// Shortest side in pixels.
+    #[schema(example = 14)]
+    pub(crate) min_side: u32,
 }
 
 /// What embedding with a model gives.
@@ -80,16 +110,27 @@ pub(crate) enum ModalityKind {
 impl ModelObject {
     /// The model under one of its names.
     pub(crate) fn named(name: &str, model: &ModelSummary) -> Self {
-        let embed = model
-            .capabilities
-            .as_ref()
-            .and_then(|capabilities| capabilities.embed.as_ref());
+        let capabilities = model.capabilities.as_deref();
+        let embed = capabilities.and_then(|capabilities| capabilities.embed.as_ref());
+        let chat = capabilities.and_then(|capabilities| capabilities.chat.as_ref());
         let mut tasks = Vec::new();
         if let Some(embed) = embed {
             tasks.push("embed");
             if embed.scoring.is_some() {
                 tasks.push("classify");
             }
+        }
+        if let Some(chat) = chat {
+            let names = [
+                (ChatParameter::Conversation, "chat"),
+                (ChatParameter::Completion, "complete"),
+            ];
+            tasks.extend(
+                names
+                    .into_iter()
+                    .filter(|(parameter, _)| chat.honours(*parameter))
+                    .map(|(_, name)| name),
+            );
         }
         Self {
             id: name.to_owned(),
@@ -102,6 +143,26 @@ impl ModelObject {
             state: state_name(&model.state),
             tasks,
             embedding: embed.map(EmbeddingInfo::from),
+            chat: chat.map(ChatInfo::from),
+        }
+    }
+}
+
+// === impl ChatInfo ===
+
+impl From<&ChatCapabilities> for ChatInfo {
+    fn from(chat: &ChatCapabilities) -> Self {
+        let mut modalities = vec![ModalityKind::Text];
+        modalities.extend(chat.images.map(|_| ModalityKind::Image));
+        Self {
+            context_length: chat.context_length,
+            modalities,
+            parameters: chat.parameters.clone(),
+            images: chat.images.map(
+                |ChatImages {
+                     max_images, min_side, ..
+                 }| ChatImagesInfo { max_images, min_side },
+            ),
         }
     }
 }
