@@ -13,12 +13,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sensorium-engine", &["sensorium-contract"]),
     ("sensorium-media", &[]),
     ("sensorium-contract", &[]),
+    ("sensorium-kernels", &[]),
     ("sensorium-tests", &[]),
-    ("plugins/*", &["sensorium-contract"]),
+    ("plugins/*", &["sensorium-contract", "sensorium-kernels"]),
 ];
 
 /// Crates that compute models. The host must not reach any of them.
 const ML: &[&str] = &[
+    "sensorium-kernels",
     "candle-core",
     "candle-nn",
     "mistralrs",

@@ -9,10 +9,10 @@ mod support;
 use std::{collections::HashMap, time::Instant};
 
 use candle_core::{DType, Device, Error, Result, Tensor};
-use sensorium_candle::{
-    kernels::Tier,
-    nn::{Activation, Compute, Encoder, EncoderConfig, LayerWeights, LinearWeights, NormPlacement, NormWeights},
+use sensorium_candle::nn::{
+    Activation, Compute, Encoder, EncoderConfig, LayerWeights, LinearWeights, NormPlacement, NormWeights,
 };
+use sensorium_kernels::Tier;
 use support::core_seconds;
 
 fn main() -> Result<()> {

@@ -2,13 +2,12 @@
 //!
 //! A load goes `checkpoint` (files, safetensors) → `config`, `preprocess`, `tokenizer`, `sentence` (what the files say,
 //! validated) → `model` (towers of `nn` layers) → `embedder` (batches). [`CandlePlugin`] is the whole of it to the
-//! outside; `nn` and `kernels` stand alone.
+//! outside; `nn` stands alone, on `sensorium-kernels`.
 
 mod checkpoint;
 mod config;
 mod embedder;
 mod error;
-pub mod kernels;
 mod model;
 pub mod nn;
 mod options;

@@ -3,13 +3,13 @@
 use sensorium_contract::{
     Batching, Capabilities, LoadProgress, LoadRequest, LoadedModel, Manifest, PROTOCOL, Plugin, PluginError, Task,
 };
+use sensorium_kernels::Tier;
 
 use crate::{
     checkpoint::ModelDir,
     config::ARCHITECTURES,
     embedder::Embedder,
     error::LoadError,
-    kernels::Tier,
     model,
     nn::Compute,
     options::{Options, RawOptions},

@@ -1,10 +1,7 @@
 //! Where and how layers compute.
 
-use std::sync::Arc;
-
 use candle_core::{DType, Device, Error, Result, bail};
-
-use crate::kernels::{Pool, Tier};
+use sensorium_kernels::{Cpu, Tier};
 
 /// The device, number format and CPU threads of one model instance. Clones share the threads.
 #[derive(Clone, Debug)]
@@ -19,13 +16,6 @@ pub struct Compute {
     cpu: Cpu,
 }
 
-/// What the CPU kernels need.
-#[derive(Clone, Debug)]
-pub(super) struct Cpu {
-    pub(super) tier: Tier,
-    pub(super) pool: Arc<Pool>,
-}
-
 impl Compute {
     /// Checks the parameters and starts the CPU threads.
     ///
@@ -38,15 +28,12 @@ impl Compute {
         if threads == 0 {
             bail!("threads must be at least 1")
         }
-        let pool = Pool::new(threads).map_err(|e| Error::wrap(e).context("cannot start the kernel threads"))?;
+        let cpu = Cpu::new(Tier::best(dtype == DType::BF16), threads).map_err(Error::wrap)?;
         Ok(Self {
             device,
             dtype,
             threads,
-            cpu: Cpu {
-                tier: Tier::best(dtype),
-                pool: Arc::new(pool),
-            },
+            cpu,
         })
     }
 
@@ -55,16 +42,13 @@ impl Compute {
     /// # Errors
     /// When this CPU does not have the tier's instructions.
     pub fn with_tier(mut self, tier: Tier) -> Result<Self> {
-        if !tier.runs_here() {
-            bail!("this CPU cannot run the {tier:?} kernels")
-        }
-        self.cpu.tier = tier;
+        self.cpu = self.cpu.with_tier(tier).map_err(Error::wrap)?;
         Ok(self)
     }
 
     /// The tier of CPU kernels in use.
     pub fn tier(&self) -> Tier {
-        self.cpu.tier
+        self.cpu.tier()
     }
 
     /// The CPU kernels' side, when layers run on the CPU.

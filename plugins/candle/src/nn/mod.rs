@@ -17,11 +17,11 @@ mod patch_embed;
 mod tests;
 mod weights;
 
-pub use crate::kernels::Activation;
 pub use attention::{AttentionShape, attention};
 pub use compute::Compute;
 pub use encoder::Encoder;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use patch_embed::{PatchEmbed, PixelScale};
+pub use sensorium_kernels::Activation;
 pub use weights::{EncoderConfig, LayerWeights, LinearWeights, NormPlacement, NormWeights};

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::*;
-use crate::kernels::Tier;
+use sensorium_kernels::Tier;
 
 /// Reproducible numbers in −1..1.
 struct Numbers(u64);

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::simd::{Kernel, Simd, Task};
+use crate::simd::{Kernel, Simd, Task};
 
 /// 8 f32 lanes.
 #[derive(Clone, Copy, Debug)]

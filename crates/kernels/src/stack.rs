@@ -9,6 +9,7 @@ use super::{
     activation::Activation,
     attention::{Head, HeadScratch},
     buffer::{Arena, Carver},
+    layers::EncoderShape,
     norm::{Norm, Normalise},
     packed::Packed,
     plan::{Group, Plan},
@@ -17,21 +18,6 @@ use super::{
     rows::RowsMut,
     simd::{Elem, Kernel},
 };
-
-/// The sizes and switches that all layers of a stack share.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StackShape {
-    /// Width of the residual stream.
-    pub(crate) hidden: usize,
-    /// Attention heads.
-    pub(crate) heads: usize,
-    /// Width between the two maps of the feed-forward block.
-    pub(crate) intermediate: usize,
-    /// Activation of the feed-forward block.
-    pub(crate) activation: Activation,
-    /// Norms before the blocks, or after the residual sums.
-    pub(crate) norm_first: bool,
-}
 
 /// One packed layer.
 #[derive(Debug)]
@@ -53,7 +39,7 @@ pub(crate) struct Layer<K: Kernel> {
 /// Equal layers, run one after another.
 #[derive(Debug)]
 pub(crate) struct Stack<K: Kernel> {
-    shape: StackShape,
+    shape: EncoderShape,
     layers: Vec<Layer<K>>,
 }
 
@@ -86,8 +72,8 @@ impl<K: Kernel> Stack<K> {
     ///
     /// # Panics
     /// When a layer does not have the sizes of `shape`.
-    pub(crate) fn new(shape: StackShape, layers: Vec<Layer<K>>) -> Self {
-        let StackShape {
+    pub(crate) fn new(shape: EncoderShape, layers: Vec<Layer<K>>) -> Self {
+        let EncoderShape {
             hidden, intermediate, ..
         } = shape;
         for layer in &layers {
@@ -179,7 +165,7 @@ impl<K: Kernel> Stack<K> {
 
     /// Row strides of the operands: whole groups.
     fn strides(&self) -> [usize; 4] {
-        let StackShape {
+        let EncoderShape {
             hidden, intermediate, ..
         } = self.shape;
         [hidden, 3 * hidden, hidden, intermediate].map(|width| width.next_multiple_of(K::Elem::GROUP))
@@ -282,7 +268,7 @@ impl<K: Kernel> Stack<K> {
 
     /// Every head of every sequence.
     unsafe fn heads(&self, work: &mut Work<'_, '_, K>) {
-        let StackShape { hidden, heads, .. } = self.shape;
+        let EncoderShape { hidden, heads, .. } = self.shape;
         let Operands { qkv, context, .. } = work.operands;
         let dim = hidden / heads;
         let mine = work.team.share(work.group.lengths.len() * heads);

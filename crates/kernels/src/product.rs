@@ -191,7 +191,7 @@ pub(crate) fn share_product(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Tier, with_kernel};
+    use crate::{Tier, tier::with_kernel};
 
     /// Reproducible numbers of the operand format in −1..1.
     fn numbers<E: Elem>(count: usize, seed: u32) -> Vec<E> {

@@ -7,12 +7,16 @@
 //! runs over the whole inner dimension in registers, panels stream from the L2 cache, and what follows (bias,
 //! activation, residual sum, narrowing) happens while the tile is still in L1. Threads share work by sequences, each
 //! carrying its own through all layers, or, when there are too few, by columns and heads with a barrier between steps.
+//!
+//! [`Encoder`], [`Linear`], [`LayerNorm`], [`PatchEmbed`] and [`attention`] are what plugins build models from; a [`Cpu`]
+//! says where they run.
 
 mod activation;
-pub(crate) mod arch;
+mod arch;
 mod attention;
 mod buffer;
-mod encoder;
+mod cpu;
+mod layers;
 mod math;
 mod norm;
 mod packed;
@@ -22,17 +26,15 @@ mod pool;
 mod product;
 mod rows;
 mod simd;
+mod stack;
 mod standalone;
 mod tier;
 mod tile;
 
-pub use activation::Activation;
-pub(crate) use encoder::{Layer, Stack, StackShape};
-pub(crate) use norm::Norm;
-pub(crate) use packed::Packed;
-pub(crate) use patches::{Images, Patches, PixelAffine};
-pub use pool::Pool;
-pub(crate) use simd::Kernel;
-pub(crate) use standalone::{Attention, attention, layer_norm, linear};
+pub use activation::{Activation, UnknownActivation};
+pub use cpu::{Cpu, CpuError};
+pub use layers::{
+    AttentionRows, Encoder, EncoderShape, LayerNorm, LayerWeights, Linear, LinearWeights, NormWeights, PatchEmbed,
+    PixelAffine, RgbImages, attention,
+};
 pub use tier::Tier;
-pub(crate) use tier::with_kernel;

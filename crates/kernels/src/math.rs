@@ -79,10 +79,10 @@ pub(crate) unsafe fn activate<S: Simd>(activation: Activation, x: S::V) -> S::V 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{
+    use crate::{
         Tier,
         simd::{Kernel, Task},
-        with_kernel,
+        tier::with_kernel,
     };
 
     struct Apply<'a, K>(Option<Activation>, &'a mut [f32], std::marker::PhantomData<K>);

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     buffer::Arena,
+    layers::{PixelAffine, RgbImages},
     packed::Packed,
     pool::Pool,
     product::{Output, Product},
@@ -25,21 +26,6 @@ const CHUNK_ROWS: usize = 196;
 pub(crate) struct Patches<K: Kernel> {
     weights: Packed<K>,
     patch: usize,
-}
-
-/// How pixels of each channel are normalised: `pixel · factor + offset`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PixelAffine {
-    pub(crate) factor: [f32; 3],
-    pub(crate) offset: [f32; 3],
-}
-
-/// Images of one size, row by row, pixel by pixel, RGB.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Images<'a> {
-    pub(crate) images: &'a [&'a [u8]],
-    pub(crate) width: usize,
-    pub(crate) height: usize,
 }
 
 impl<K: Kernel> Patches<K> {
@@ -77,7 +63,7 @@ impl<K: Kernel> Patches<K> {
     }
 
     /// Patches of one image.
-    fn count(&self, images: &Images<'_>) -> usize {
+    fn count(&self, images: &RgbImages<'_>) -> usize {
         (images.width / self.patch) * (images.height / self.patch)
     }
 
@@ -88,7 +74,7 @@ impl<K: Kernel> Patches<K> {
     ///
     /// # Panics
     /// When an image is not `height · width · 3` bytes.
-    pub(crate) unsafe fn forward(&self, images: &Images<'_>, pool: &Pool) -> Vec<f32> {
+    pub(crate) unsafe fn forward(&self, images: &RgbImages<'_>, pool: &Pool) -> Vec<f32> {
         for image in images.images {
             assert_eq!(
                 image.len(),
@@ -117,7 +103,7 @@ impl<K: Kernel> Patches<K> {
     }
 
     /// Embeds the patches `rows`, counted over all images.
-    unsafe fn embed(&self, images: &Images<'_>, rows: Range<usize>, to: RowsMut<'_, f32>, arena: &mut Arena) {
+    unsafe fn embed(&self, images: &RgbImages<'_>, rows: Range<usize>, to: RowsMut<'_, f32>, arena: &mut Arena) {
         let stride = self.weights.inputs().next_multiple_of(K::Elem::GROUP);
         let size = rows.len() * stride;
         let operand = arena.carve(Arena::size::<K::Elem>(size)).take::<K::Elem>(size);
@@ -138,7 +124,7 @@ impl<K: Kernel> Patches<K> {
     }
 
     /// Copies one patch, centred, line by line.
-    fn gather(&self, images: &Images<'_>, row: usize, operand: &mut [K::Elem]) {
+    fn gather(&self, images: &RgbImages<'_>, row: usize, operand: &mut [K::Elem]) {
         let (patch, across) = (self.patch, images.width / self.patch);
         let image = images.images[row / self.count(images)];
         let index = row % self.count(images);

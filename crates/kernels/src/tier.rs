@@ -1,7 +1,5 @@
 //! Which instructions the CPU offers, found at run time.
 
-use candle_core::DType;
-
 /// A set of kernels, by the instructions and operand format they use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
@@ -24,10 +22,9 @@ impl Tier {
             .collect()
     }
 
-    /// The fastest tier that keeps the precision of `dtype`: bf16 operands only where bf16 was asked for, f32
-    /// otherwise.
-    pub fn best(dtype: DType) -> Self {
-        let fits = |tier: &Self| *tier != Self::Avx512Bf16 || dtype == DType::BF16;
+    /// The fastest tier here that multiplies f32, or, where `bf16` operands will do, the fastest at all.
+    pub fn best(bf16: bool) -> Self {
+        let fits = |tier: &Self| bf16 || *tier != Self::Avx512Bf16;
         Self::available().into_iter().find(fits).unwrap_or(Self::Portable)
     }
 
@@ -58,22 +55,22 @@ macro_rules! with_kernel {
     ($tier:expr, $kernel:ident => $body:expr) => {
         match $tier {
             #[cfg(target_arch = "x86_64")]
-            $crate::kernels::Tier::Avx512Bf16 => {
-                type $kernel = $crate::kernels::arch::Avx512Bf16;
+            $crate::Tier::Avx512Bf16 => {
+                type $kernel = $crate::arch::Avx512Bf16;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
-            $crate::kernels::Tier::Avx512 => {
-                type $kernel = $crate::kernels::arch::Avx512;
+            $crate::Tier::Avx512 => {
+                type $kernel = $crate::arch::Avx512;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
-            $crate::kernels::Tier::Avx2 => {
-                type $kernel = $crate::kernels::arch::Avx2;
+            $crate::Tier::Avx2 => {
+                type $kernel = $crate::arch::Avx2;
                 $body
             }
             _ => {
-                type $kernel = $crate::kernels::arch::Portable;
+                type $kernel = $crate::arch::Portable;
                 $body
             }
         }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::{
     attention::{Head, HeadScratch},
     buffer::Arena,
+    layers::AttentionRows,
     norm::{Norm, Normalise},
     packed::Packed,
     pool::Pool,
@@ -81,19 +82,6 @@ pub(crate) unsafe fn layer_norm<K: Kernel>(norm: &Norm, x: &mut [f32], pool: &Po
     });
 }
 
-/// The operands of [`attention`], f32 rows of `heads · dim`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Attention<'a> {
-    pub(crate) q: &'a [f32],
-    pub(crate) k: &'a [f32],
-    pub(crate) v: &'a [f32],
-    pub(crate) heads: usize,
-    pub(crate) dim: usize,
-    pub(crate) q_lengths: &'a [usize],
-    pub(crate) kv_lengths: &'a [usize],
-    pub(crate) causal: bool,
-}
-
 /// Attention between ragged sequences; returns rows like `q`.
 ///
 /// # Safety
@@ -101,7 +89,7 @@ pub(crate) struct Attention<'a> {
 ///
 /// # Panics
 /// When the slices do not hold the rows that the lengths sum to.
-pub(crate) unsafe fn attention<K: Kernel>(task: &Attention<'_>, pool: &Pool) -> Vec<f32> {
+pub(crate) unsafe fn attention<K: Kernel>(task: &AttentionRows<'_>, pool: &Pool) -> Vec<f32> {
     let width = task.heads * task.dim;
     let (q_rows, kv_rows) = (
         task.q_lengths.iter().sum::<usize>(),

@@ -11,7 +11,7 @@ use std::{
 use super::buffer::Arena;
 
 /// A fixed set of threads that run one call at a time.
-pub struct Pool {
+pub(crate) struct Pool {
     threads: usize,
     workers: rayon::ThreadPool,
     /// Held by the call that runs: a barrier needs all threads to be in the same one.
@@ -26,7 +26,7 @@ impl Pool {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub(crate) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let threads = threads.max(1);
         let workers = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -43,7 +43,7 @@ impl Pool {
     }
 
     /// How many threads there are.
-    pub fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         self.threads
     }
 

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use crate::kernels::simd::{Kernel, Simd, Task};
+use crate::simd::{Kernel, Simd, Task};
 
 /// 16 f32 lanes.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Plain Rust that compilers vectorise for whatever the target has: 8 lanes, 4 × 16 register tiles.
 
-use crate::kernels::simd::{Kernel, Simd, Task};
+use crate::simd::{Kernel, Simd, Task};
 
 /// f32 operands, no special instructions.
 #[derive(Clone, Copy, Debug)]

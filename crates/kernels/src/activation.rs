@@ -1,7 +1,5 @@
 //! The activation between the two linear maps of a feed-forward block.
 
-use candle_core::{Result, bail};
-
 /// An activation function, by the formula it follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -17,21 +15,24 @@ pub enum Activation {
     Silu,
 }
 
+/// A name that no activation here has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("hidden_act `{0}` is not supported: use quick_gelu, gelu, gelu_pytorch_tanh, gelu_new, relu or silu")]
+pub struct UnknownActivation(String);
+
 impl Activation {
     /// The activation that a Hugging Face config calls `name` (its `hidden_act`).
     ///
     /// # Errors
     /// When the name is none of those known here.
-    pub fn from_name(name: &str) -> Result<Self> {
+    pub fn from_name(name: &str) -> Result<Self, UnknownActivation> {
         Ok(match name {
             "quick_gelu" => Self::QuickGelu,
             "gelu" | "gelu_python" => Self::Gelu,
             "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" | "gelu_accurate" => Self::GeluTanh,
             "relu" => Self::Relu,
             "silu" | "swish" => Self::Silu,
-            other => bail!(
-                "hidden_act `{other}` is not supported: use quick_gelu, gelu, gelu_pytorch_tanh, gelu_new, relu or silu"
-            ),
+            other => return Err(UnknownActivation(other.to_owned())),
         })
     }
 }
