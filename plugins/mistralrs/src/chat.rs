@@ -1,0 +1,172 @@
+//! The chat task: one task of this plugin's own runtime for each reply.
+
+use std::{sync::Arc, time::Duration};
+
+use sensorium_contract::{Chat, ChatEvent, ChatFinished, ChatRefused, ChatReply, ChatRequest, ChatStarted, PluginError};
+use tokio::{
+    runtime::Runtime,
+    time::{Instant, interval},
+};
+
+use crate::{
+    engine::{Engine, Load, exit_with_engine, guarded},
+    prompt::{Preparer, Prompted},
+    reply::{Call, End, Replies},
+};
+
+/// How often a prompt that is being read says that it is not stalled.
+const READING: Duration = Duration::from_secs(1);
+
+/// For how long it says so: at least, and for each token of the prompt. After that it is stalled.
+const READING_AT_MOST: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(50));
+
+/// A model that chats.
+pub(crate) struct Chatter {
+    shared: Arc<Shared>,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+/// What all replies share.
+pub(crate) struct Shared {
+    pub(crate) preparer: Preparer,
+    pub(crate) replies: Replies,
+    pub(crate) engine: Engine,
+}
+
+// === impl Chatter ===
+
+impl Chatter {
+    /// A chatter whose replies run on `runtime`.
+    pub(crate) fn new(shared: Shared, runtime: Runtime) -> Self {
+        runtime.spawn(exit_with_engine(shared.engine.requests()));
+        Self {
+            shared: Arc::new(shared),
+            runtime: Some(runtime),
+        }
+    }
+}
+
+impl Chat for Chatter {
+    fn chat(&self, request: ChatRequest, reply: ChatReply) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(self.shared.clone().reply(request, reply));
+        }
+    }
+
+    fn kv_usage(&self) -> Option<f32> {
+        self.shared.engine.kv_usage()
+    }
+}
+
+impl Drop for Chatter {
+    fn drop(&mut self) {
+        // A runtime must not be waited for where others run.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    async fn reply(self: Arc<Self>, request: ChatRequest, reply: ChatReply) {
+        let prepared = tokio::task::spawn_blocking({
+            let shared = self.clone();
+            move || guarded(|| shared.prepare(&request))
+        });
+        let prepared = tokio::select! {
+            prepared = prepared => prepared,
+            () = reply.cancelled() => return,
+        };
+        let (prompted, call) = match prepared.map_err(|error| error.to_string()).flatten() {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(refused)) => {
+                // If nobody waits for it, nobody is to be told.
+                let _ = reply.send(ChatEvent::Refused(refused)).await;
+                return;
+            }
+            Err(problem) => {
+                reply.fail(PluginError::instance(format!("the prompt could not be made: {problem}"))).await;
+                return;
+            }
+        };
+        if let Err(error) = self.generate(prompted, call, &reply).await {
+            reply.fail(error).await;
+        }
+    }
+
+    /// All that takes time before the engine comes in.
+    fn prepare(&self, request: &ChatRequest) -> Result<(Prompted, Call), ChatRefused> {
+        let prompted = self.preparer.prepare(request)?;
+        let call = self.replies.start(request, &prompted.ids, prompted.max_tokens as usize)?;
+        Ok((prompted, call))
+    }
+
+    /// `Ok` also if nobody waits for the reply any more.
+    async fn generate(&self, prompted: Prompted, call: Call, out: &ChatReply) -> Result<(), PluginError> {
+        let Call { processor, mut reply } = call;
+        let load = Load {
+            tokens: prompted.prompt_tokens.saturating_add(prompted.max_tokens),
+        };
+        let place = tokio::select! {
+            place = self.engine.enter(load) => place,
+            () = out.cancelled() => return Ok(()),
+        };
+        let started = ChatStarted {
+            prompt_tokens: prompted.prompt_tokens,
+            image_tokens: prompted.image_tokens,
+        };
+        if out.send(ChatEvent::Started(started)).await.is_err() {
+            return Ok(());
+        }
+        let mut job = self.engine.start(place, prompted.input, prompted.max_tokens, processor).await?;
+        let mut ticks = interval(READING);
+        let read_until = Instant::now() + READING_AT_MOST.0 + READING_AT_MOST.1 * prompted.prompt_tokens;
+        let mut over = false;
+        let result = loop {
+            let step = tokio::select! {
+                biased;
+                () = out.cancelled() => break Ok(()),
+                step = reply.next() => step,
+                done = job.done(), if !over => match done {
+                    // What has been chosen may still be on its way.
+                    Ok(()) => { over = true; continue }
+                    Err(error) => break Err(error),
+                },
+                _ = ticks.tick(), if reply.tokens() == 0 => {
+                    if Instant::now() < read_until {
+                        out.tick();
+                    }
+                    continue;
+                }
+            };
+            let Some(step) = step else {
+                break Err(PluginError::instance("the engine dropped the reply before it was whole"));
+            };
+            let mut events = step.events;
+            match step.end {
+                Some(End::Finished(reason)) => events.push(ChatEvent::Finished(ChatFinished {
+                    reason,
+                    completion_tokens: reply.tokens(),
+                    cached_tokens: 0,
+                })),
+                Some(End::Failed(problem)) => break Err(PluginError::instance(problem)),
+                None => {}
+            }
+            let last = matches!(events.last(), Some(ChatEvent::Finished(_)));
+            let mut gone = false;
+            for event in events {
+                gone = gone || out.send(event).await.is_err();
+            }
+            if last || gone {
+                break Ok(());
+            }
+        };
+        // The processor sees that nobody reads any more, and ends the sequence at its next token.
+        drop(reply);
+        job.leave();
+        result
+    }
+}

@@ -1,0 +1,217 @@
+//! The configuration files of a Hugging Face directory, checked, and put where mistral.rs reads them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use tokenizers_021::Tokenizer;
+
+use super::{architecture::Architecture, facts::Facts, vision::{Vision, VisionFiles}};
+use crate::{
+    checkpoint::{ModelDir, Staging, weights},
+    error::LoadError,
+    options::Options,
+    prompt::ChatTemplate,
+};
+
+/// A template that leaves a prompt as it is: prompts are rendered here, not in the engine.
+const AS_IT_IS: &str = "{{ messages[0]['content'] }}";
+
+/// Ends of turns that a model's generation_config.json may forget, as mistral.rs has them.
+const TURN_ENDS: [&str; 5] = ["<|im_end|>", "<end_of_turn>", "<|end_of_text|>", "<|end|>", "<|eot_id|>"];
+
+/// A model's directory, read.
+pub(crate) struct ModelFiles {
+    /// What loads it.
+    pub(crate) architecture: Architecture,
+    /// How it reads images; `None`: it doesn't.
+    pub(crate) vision: Option<Vision>,
+    /// `None`: it only continues text.
+    pub(crate) template: Option<ChatTemplate>,
+    /// Numbers in its weights.
+    pub(crate) parameters: u64,
+}
+
+// === impl ModelFiles ===
+
+impl ModelFiles {
+    /// Reads `dir` and fills `staging` with what the engine is to read.
+    ///
+    /// # Errors
+    /// What is missing or makes no sense.
+    pub(crate) fn read(dir: &ModelDir, options: &Options, staging: &Staging) -> Result<Self, LoadError> {
+        let config = dir.require_object("config.json")?;
+        let name = config.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
+        let name = name.ok_or_else(|| LoadError::file("config.json", "has no `architectures`"))?;
+        let architecture = Architecture::find(name)?;
+        let vision = read_vision(dir, &architecture, &config, options)?;
+
+        let tokenizer = stage_tokenizer(dir, staging)?;
+        let tokens = dir.object("tokenizer_config.json")?.unwrap_or_default();
+        let template = ChatTemplate::read(dir, &tokens)?;
+        check_image_token(&config, vision.as_ref(), &tokenizer)?;
+        let end = end_tokens(dir, &config, &tokens, template.as_ref(), &tokenizer)?;
+
+        staging.write_json("config.json", &config)?;
+        staging.write("chat_template.jinja", AS_IT_IS.as_bytes())?;
+        staging.write_json("tokenizer_config.json", &Map::new())?;
+        staging.write_json("generation_config.json", &Map::from_iter([("eos_token_id".to_owned(), json!(end))]))?;
+        if let Some(vision) = &vision {
+            staging.write_json("preprocessor_config.json", vision.preprocessor())?;
+            staging.write_json("processor_config.json", vision.processor())?;
+        } else if let Architecture::Multimodal(_) = architecture {
+            stage_as_they_are(dir, staging)?;
+        }
+        Ok(Self {
+            architecture,
+            vision,
+            template,
+            parameters: stage_weights(dir, staging)?,
+        })
+    }
+}
+
+fn read_vision(
+    dir: &ModelDir,
+    architecture: &Architecture,
+    config: &Map<String, Value>,
+    options: &Options,
+) -> Result<Option<Vision>, LoadError> {
+    let Architecture::Multimodal(kind) = architecture else {
+        return Ok(None);
+    };
+    let preprocessor = match dir.object("preprocessor_config.json")? {
+        Some(preprocessor) => preprocessor,
+        None => {
+            let processor = dir.object("processor_config.json")?.unwrap_or_default();
+            let inner = processor.get("image_processor").and_then(Value::as_object).cloned();
+            inner.unwrap_or_default()
+        }
+    };
+    let files = VisionFiles {
+        config,
+        preprocessor: &preprocessor,
+    };
+    Vision::read(kind, files, options.max_image_pixels)
+}
+
+/// Models whose images this plugin doesn't prepare keep their files; they are only checked to be JSON.
+fn stage_as_they_are(dir: &ModelDir, staging: &Staging) -> Result<(), LoadError> {
+    for name in ["preprocessor_config.json", "processor_config.json"] {
+        if let Some(mut object) = dir.object(name)? {
+            object.remove("chat_template");
+            staging.write_json(name, &object)?;
+        }
+    }
+    Ok(())
+}
+
+/// The engine's own reading of tokenizer.json panics on what is not checked here.
+fn stage_tokenizer(dir: &ModelDir, staging: &Staging) -> Result<Tokenizer, LoadError> {
+    const NAME: &str = "tokenizer.json";
+    let Some(bytes) = dir.read(NAME)? else {
+        let problem = "is missing; make it with transformers: \
+                       AutoTokenizer.from_pretrained(directory, use_fast=True).save_pretrained(directory)";
+        return Err(LoadError::file(NAME, problem));
+    };
+    let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| LoadError::file(NAME, error))?;
+    let mut object: Value = serde_json::from_slice(&bytes).map_err(|error| LoadError::file(NAME, error))?;
+    if !object["model"]["vocab"].is_object() {
+        let problem = "has a vocabulary that is a list (Unigram); mistral.rs reads only BPE and WordPiece";
+        return Err(LoadError::file(NAME, problem));
+    }
+    if !object["added_tokens"].is_array() {
+        object["added_tokens"] = json!([]);
+        staging.write(NAME, object.to_string().as_bytes())?;
+    } else {
+        staging.write(NAME, &bytes)?;
+    }
+    Ok(tokenizer)
+}
+
+/// The engine finds images by the token's text, the model by its id.
+fn check_image_token(
+    config: &Map<String, Value>,
+    vision: Option<&Vision>,
+    tokenizer: &Tokenizer,
+) -> Result<(), LoadError> {
+    let Some(token) = vision.and_then(Vision::token) else {
+        return Ok(());
+    };
+    let Some(id) = tokenizer.token_to_id(token) else {
+        return Err(LoadError::file("tokenizer.json", format!("has no token `{token}`")));
+    };
+    for key in ["image_token_id", "image_token_index"] {
+        if let Some(own) = Facts::new("config.json", config).number(key)?
+            && own != id
+        {
+            return Err(LoadError::file(
+                "config.json",
+                format!("`{key}` is {own}, but the tokenizer gives `{token}` the id {id}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Ids that end a reply: those of generation_config.json and config.json, the tokenizer's, and ends of turns that the
+/// chat template writes.
+fn end_tokens(
+    dir: &ModelDir,
+    config: &Map<String, Value>,
+    tokens: &Map<String, Value>,
+    template: Option<&ChatTemplate>,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<u32>, LoadError> {
+    let generation = dir.object("generation_config.json")?.unwrap_or_default();
+    let generation = Facts::new("generation_config.json", &generation);
+    let config = Facts::new("config.json", config);
+    let mut found: BTreeSet<u32> = generation.ids("eos_token_id").into_iter().collect();
+    if found.is_empty() {
+        found.extend(config.ids("eos_token_id"));
+        found.extend(config.section_or_self("text_config").ids("eos_token_id"));
+    }
+    found.extend(special(tokens, "eos_token").and_then(|token| tokenizer.token_to_id(&token)));
+    let written = |end: &&&str| template.is_some_and(|template| template.mentions(end));
+    found.extend(TURN_ENDS.iter().filter(written).filter_map(|end| tokenizer.token_to_id(end)));
+
+    let vocabulary = tokenizer.get_vocab(true);
+    let (good, bad): (Vec<u32>, Vec<u32>) = found.into_iter().partition(|&id| {
+        // The engine goes from the id to its text and back.
+        let text = tokenizer.decode(&[id], false).unwrap_or_default();
+        vocabulary.get(&text) == Some(&id)
+    });
+    if !bad.is_empty() {
+        tracing::warn!(ids = ?bad, "end tokens that the tokenizer can't write are left out");
+    }
+    if good.is_empty() {
+        let problem = "names no `eos_token_id` that the tokenizer knows; replies would never end";
+        return Err(LoadError::file("generation_config.json", problem));
+    }
+    Ok(good)
+}
+
+/// A special token of tokenizer_config.json, which is a text or an object with one.
+pub(crate) fn special(tokens: &Map<String, Value>, key: &str) -> Option<String> {
+    match tokens.get(key)? {
+        Value::String(token) => Some(token.clone()),
+        Value::Object(token) => token.get("content").and_then(Value::as_str).map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// Links to the weights, by names that the engine looks for; answers how many numbers they hold.
+fn stage_weights(dir: &ModelDir, staging: &Staging) -> Result<u64, LoadError> {
+    let names = dir.weights()?;
+    let mut numbers = 0;
+    for (index, name) in names.iter().enumerate() {
+        dir.mark_weights(name)?;
+        let path = dir.find(name)?.ok_or_else(|| LoadError::file(name, "is missing"))?;
+        numbers += weights::count(&path).map_err(|problem| LoadError::file(name, problem))?;
+        let link = match names.len() {
+            1 => "model.safetensors".to_owned(),
+            all => format!("model-{:05}-of-{all:05}.safetensors", index + 1),
+        };
+        staging.link(&link, &path)?;
+    }
+    Ok(numbers)
+}
