@@ -19,7 +19,15 @@ async fn a_model_of_both_kinds() {
         .iter()
         .filter(|check| matches!(check.outcome, Outcome::Skipped(_)))
         .count();
-    assert_eq!(skipped, 1, "only that no kind is unknown to it\n{report}");
+    let chats = report
+        .checks
+        .iter()
+        .filter(|check| matches!(&check.outcome, Outcome::Skipped(why) if why == "the model doesn't chat"));
+    assert_eq!(
+        skipped - chats.count(),
+        1,
+        "only that no kind is unknown to it\n{report}"
+    );
 }
 
 #[tokio::test]
@@ -35,6 +43,40 @@ async fn a_model_of_images_only_that_takes_one_at_a_time() {
 #[tokio::test]
 async fn a_model_of_texts_only() {
     check(serde_json::json!({"modalities": ["text"], "context_length": 5, "matryoshka": [16, 32]})).await;
+}
+
+#[tokio::test]
+async fn a_model_that_chats() {
+    let report = check(serde_json::json!({
+        "tasks": ["chat"],
+        "chat": {"token_latency": "1ms", "prompt_latency": "5ms", "context_length": 1000},
+    }))
+    .await;
+    let skipped = report
+        .checks
+        .iter()
+        .filter(|check| matches!(&check.outcome, Outcome::Skipped(why) if why != "the model doesn't embed"));
+    assert_eq!(skipped.count(), 0, "it can do everything\n{report}");
+}
+
+#[tokio::test]
+async fn a_model_that_chats_as_fast_as_it_can_and_embeds() {
+    check(serde_json::json!({"tasks": ["embed", "chat"], "chat": {"prefix_cache": true}})).await;
+}
+
+#[tokio::test]
+async fn a_model_that_goes_on_with_texts_and_makes_one_reply_at_a_time() {
+    check(serde_json::json!({
+        "tasks": ["chat"],
+        "max_batch": 1,
+        "chat": {"parameters": ["completion", "temperature"], "max_images": 0, "token_latency": "1ms"},
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_model_that_repeats_what_it_is_told() {
+    check(serde_json::json!({"tasks": ["chat"], "chat": {"reply": "echo", "max_images": 1}})).await;
 }
 
 #[tokio::test]

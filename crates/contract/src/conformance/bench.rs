@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::check::{Objection, Verdict};
 use super::report::{Check, Outcome, Report};
-use super::{Options, samples};
+use super::{Options, chat, samples};
 use crate::client::PluginClient;
 use crate::process::{Launch, PluginProcess};
 use crate::{Capabilities, EmbedCapabilities, EmbedInput, Embedding};
@@ -141,8 +141,13 @@ impl Session {
 
     /// Demands that the process still works after what a check has done to it.
     pub(super) async fn still_works(&self) -> Verdict {
-        if let Some(input) = self.samples()?.into_iter().next() {
+        if self.capabilities.embed.is_some()
+            && let Some(input) = self.samples()?.into_iter().next()
+        {
             self.embed_one(input).await?;
+        }
+        if let Some(chat) = &self.capabilities.chat {
+            self.reply(chat::plain(chat, 1)).await?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Before there is a model: the manifest, the handshake, loading.
 
 use super::bench::Bench;
+use super::chat::{Outcome, any};
 use super::check::{Objection, refused};
 use crate::process::describe;
-use crate::{EmbedInput, Fault, LoadState, PROTOCOL, Task};
+use crate::{Capabilities, EmbedInput, Fault, LoadState, PROTOCOL, Task};
 
 /// No plugin has this option.
 const UNKNOWN_OPTION: &str = "no-plugin-has-this-option";
@@ -22,8 +23,12 @@ pub(super) async fn check(bench: &mut Bench<'_>) {
         .check("Load ends in `loaded` with valid capabilities", async |bench| {
             let manifest = describe(&bench.options.executable).await?;
             let session = bench.session().await?;
-            if session.capabilities.embed.is_some() && !manifest.tasks.contains(&Task::Embed) {
-                return Objection::fail("the model embeds, but the manifest does not list the task");
+            let Capabilities { embed, chat, .. } = &session.capabilities;
+            for (task, can) in [(Task::Embed, embed.is_some()), (Task::Chat, chat.is_some())] {
+                if can && !manifest.tasks.contains(&task) {
+                    let task = task.as_str();
+                    return Objection::fail(format!("the model can {task}, but the manifest does not list the task"));
+                }
             }
             let health = session.client.health().await?;
             if health.state != LoadState::Loaded {
@@ -89,7 +94,7 @@ async fn before_loading(bench: &mut Bench<'_>) {
         .await;
     bench
         .check(
-            "Health says EMPTY before loading, and Embed is FAILED_PRECONDITION",
+            "Health says EMPTY before loading, and Embed and Chat are FAILED_PRECONDITION",
             async |bench| {
                 let process = bench.start().await?;
                 let health = process.client().health().await?;
@@ -97,7 +102,11 @@ async fn before_loading(bench: &mut Bench<'_>) {
                     return Objection::fail(format!("health says {:?}", health.state));
                 }
                 let input = EmbedInput::text("a red circle", true);
-                refused(process.client().embed(vec![input], 1, None).await, Fault::Model)
+                refused(process.client().embed(vec![input], 1, None).await, Fault::Model)?;
+                match Outcome::of(&process.client(), any(1)).await {
+                    Outcome::Failed(error) => refused::<()>(Err(error), Fault::Model),
+                    other => Objection::fail(format!("Chat comes to {other:?}")),
+                }
             },
         )
         .await;

@@ -8,6 +8,7 @@
 //! ```
 
 mod bench;
+mod chat;
 mod check;
 mod embedding;
 mod ending;
@@ -56,6 +57,7 @@ pub async fn run(options: &Options) -> Report {
     embedding::check(&mut bench).await;
     faults::check(&mut bench).await;
     scheduling::check(&mut bench).await;
+    chat::check(&mut bench).await;
     ending::check(&mut bench).await;
     bench.into_report()
 }
