@@ -69,6 +69,27 @@ async fn prompts_that_nothing_has_come_of_are_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn prompts_that_are_tried_again_do_not_wait_for_each_others_replies() {
+    let slow = "chat = { token_latency = \"2ms\", prompt_latency = \"500ms\", context_length = 1_000_000 }";
+    let house = House::new(&CHAT.replace("chat = { token_latency = \"2ms\", prompt_latency = \"50ms\" }", slow)).await;
+    house.until_ready("chat").await;
+    let [pid] = house.pids()[..] else { panic!("one process") };
+    let opening: Vec<_> = (0..4).map(|_| house.open("chat", "stub:say:900000")).collect();
+    eventually("all are being read", || house.waiting_and_running("chat") == (0.0, 4.0)).await;
+    kill(pid);
+    let mut streams = Vec::new();
+    for opening in opening {
+        streams.push(within(opening).await.unwrap().unwrap());
+    }
+    for stream in &mut streams {
+        assert!(matches!(within(stream.next()).await, Some(Ok(ChatEvent::Delta(_)))));
+    }
+    assert_eq!(house.restarts("chat"), 1.0);
+    let new = within(house.chat_whole("chat", "new")).await.unwrap();
+    assert_eq!(new.unwrap().tokens, 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_poison_prompt_harms_only_itself() {
     let house = House::new(CHAT).await;
     house.until_ready("chat").await;

@@ -106,6 +106,7 @@ impl Supervisor {
             death = watch(&process, &lane, &self.supervision, seen) => Some(death),
         };
         self.vitals.dispatcher().close(&lane);
+        self.metrics.no_kv_cache(&self.blueprint.model, self.place.index);
         match death {
             None => {
                 self.wind_down(process, &lane).await;

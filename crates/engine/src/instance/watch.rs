@@ -62,7 +62,7 @@ pub(super) async fn last_words(process: &PluginProcess) -> Option<String> {
 }
 
 /// Resolves when there has been work and, for as long as `stall`, no progress — or, for as long as `call_limit`, no
-/// answer, though whoever asked would read it.
+/// answer. Calls whose answers nobody reads are no work.
 async fn stalled(client: &PluginClient, lane: &Lane, supervision: &Supervision, seen: impl Fn(&Health)) -> Duration {
     let tick = (supervision.stall / LOOKS).clamp(TICK.0, TICK.1);
     // Calls that the host has given up may still keep the process busy.
@@ -83,6 +83,7 @@ async fn stalled(client: &PluginClient, lane: &Lane, supervision: &Supervision, 
         }
         answer.see(lane.answered());
         if lane.is_unread() {
+            progress.reset();
             answer.reset();
         }
         for (standing, limit) in [(&progress, supervision.stall), (&answer, supervision.call_limit)] {

@@ -180,6 +180,16 @@ impl Metrics {
         }
     }
 
+    /// An instance's process is gone, and with it its key-value cache.
+    pub fn no_kv_cache(&self, model: &str, instance: usize) {
+        let label = self.label(model);
+        // An error means that it never said anything of one.
+        let _ = self
+            .families
+            .kv_cache_usage
+            .remove_label_values(&label.with(&instance.to_string()));
+    }
+
     /// Items of a request were looked for in the embedding cache.
     pub fn cache(&self, model: &str, hits: usize, misses: usize) {
         let label = self.label(model);

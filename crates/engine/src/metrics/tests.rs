@@ -131,6 +131,8 @@ fn every_family_of_the_issue_is_there() {
     ] {
         check(&metrics, expected);
     }
+    metrics.no_kv_cache("m", 1);
+    assert!(!lines(&metrics).iter().any(|line| line.contains("kv_cache")));
 }
 
 #[test]

@@ -35,14 +35,21 @@ pub(super) struct Circumstances<'a> {
 pub(super) struct Ended {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) lane: Arc<Lane>,
-    kind: Kind,
+    pub(super) kind: Kind,
+    /// It had to go alone.
+    pub(super) alone: bool,
 }
 
 /// Sends one batch and answers its members; those that are to be tried again go back to the queue.
 pub(super) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, batch: Batch) {
-    let ended = Ended::new(dispatcher, lane, Kind::Batch);
-    let Ended { dispatcher, lane, .. } = &ended;
     let parts = batch.parts;
+    let ended = Ended {
+        dispatcher,
+        lane,
+        kind: Kind::Batch,
+        alone: parts.iter().any(|part| part.attempt == Attempt::Alone),
+    };
+    let Ended { dispatcher, lane, .. } = &ended;
     let inputs = parts
         .iter()
         .flat_map(|part| part.items.iter().map(|&item| part.job.input(item)))
@@ -154,15 +161,9 @@ pub(super) fn verdict(error: &CallError, circumstances: Circumstances<'_>) -> Ve
 
 // === impl Ended ===
 
-impl Ended {
-    pub(super) fn new(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, kind: Kind) -> Self {
-        Self { dispatcher, lane, kind }
-    }
-}
-
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.dispatcher.ended(&self.lane, self.kind);
+        self.dispatcher.ended(&self.lane, self.kind, self.alone);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pairs what waits with the instances that can take it.
+//! Sends what waits to the instances that can take it.
 //!
 //! There is no task that pulls: whoever changes something — a request that joins the
 //! queue, a call that ends, an instance that becomes ready — calls `pump` under the one
@@ -8,16 +8,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sensorium_contract::{Batching, ChatRequest, EmbedInput, Task};
+use sensorium_contract::{ChatRequest, EmbedInput, Task};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::chat::{ChatJob, ChatTicket, Turn, Turns};
+use super::chat::{ChatJob, ChatTicket, Turn};
 use super::job::{Attempt, Job, Part};
 use super::lane::Lane;
-use super::lanes::{Kind, Lanes};
+use super::lanes::Kind;
+use super::pairing::{Limits, Next, Pairing, Work};
 use super::ticket::Ticket;
-use super::waiting::{Batch, BatchRule, Demand, Taken, Waiting};
 use super::{call, chat, job};
 use crate::metrics::ReplyMeter;
 use crate::{Error, Metrics};
@@ -27,6 +27,7 @@ pub(crate) struct Dispatcher {
     settings: QueueSettings,
     runtime: Handle,
     metrics: Arc<Metrics>,
+    max_bytes: usize,
     state: Mutex<State>,
 }
 
@@ -37,56 +38,43 @@ pub(crate) struct QueueSettings {
     pub(crate) model: String,
     /// The plugin's name; a metric label.
     pub(crate) plugin: String,
-    /// Most items in a batch, if the registry bounds it.
+    /// Most items in a batch, and most prompts under way on one instance, if the registry bounds them.
     pub(crate) max_batch: Option<usize>,
     /// Most bytes in one message.
     pub(crate) max_message_bytes: usize,
 }
 
-#[derive(Default)]
 struct State {
-    waiting: Waiting,
-    turns: Turns,
-    /// How long a batch that isn't full is held for others.
-    wait: Duration,
-    lanes: Lanes,
+    pairing: Pairing,
     /// Set while no instance will ever take anything: why.
     closed: Option<Error>,
     /// A timer that will pump is set for then.
     timer: Option<Instant>,
 }
 
-/// One call to an instance.
-enum Work {
-    Batch(Batch),
-    Chat(Turn),
-}
-
-/// What becomes of something that must go alone.
-enum Alone {
-    /// It goes.
-    Go(Arc<Lane>, Work),
-    /// It waits until this instance is free.
-    Wait(Arc<Lane>),
-    /// There is no such thing, or no instance for it.
-    Nothing,
-}
-
 /// Bytes of a message beside its items.
 const MESSAGE_OVERHEAD: usize = 1024;
-/// Bytes of one number of a vector in a reply.
-const BYTES_PER_VALUE: usize = 4;
 
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    /// Batches run on `runtime`, whoever joins the queue.
+    /// Calls run on `runtime`, whoever joins the queue.
     pub(crate) fn new(settings: QueueSettings, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Dispatcher> {
+        let limits = Limits {
+            max_batch: settings.max_batch.unwrap_or(usize::MAX),
+            max_bytes: settings.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD),
+        };
+        let state = State {
+            pairing: Pairing::new(limits),
+            closed: None,
+            timer: None,
+        };
         Arc::new(Dispatcher {
             settings,
             runtime,
             metrics,
-            state: Mutex::default(),
+            max_bytes: limits.max_bytes,
+            state: Mutex::new(state),
         })
     }
 
@@ -104,7 +92,7 @@ impl Dispatcher {
         deadline: Instant,
         cancel: &CancellationToken,
     ) -> Result<Ticket, Error> {
-        if let Some(error) = job::oversized(&inputs, self.max_batch_bytes()) {
+        if let Some(error) = job::oversized(&inputs, self.max_bytes) {
             return Err(error);
         }
         let waiting = self.metrics.waiting(&self.settings.model, Task::Embed);
@@ -114,7 +102,7 @@ impl Dispatcher {
             return Err(error.clone());
         }
         for part in job.parts() {
-            state.waiting.push(part);
+            state.pairing.waiting.push(part);
         }
         self.pump(state);
         Ok(Ticket::new(Arc::clone(self), job, answer))
@@ -136,10 +124,10 @@ impl Dispatcher {
         if let Some(error) = &state.closed {
             return Err(error.clone());
         }
-        state.turns.push(Turn {
-            job: Arc::clone(&job),
-            attempt: chat::Attempt::First,
-        });
+        state
+            .pairing
+            .turns
+            .push(Turn::new(Arc::clone(&job), chat::Attempt::First));
         self.pump(state);
         Ok(ChatTicket::new(Arc::clone(self), job, opening))
     }
@@ -147,14 +135,14 @@ impl Dispatcher {
     /// Takes what is left of a job out of the queue.
     pub(super) fn forget(&self, job: &Arc<Job>) {
         if !job.is_answered() {
-            self.state().waiting.forget(job);
+            self.state().pairing.waiting.forget(job);
         }
     }
 
     /// Takes a prompt out of the queue, if it is still there.
     pub(super) fn forget_chat(&self, job: &Arc<ChatJob>) {
         if job.is_waiting() {
-            self.state().turns.forget(job);
+            self.state().pairing.turns.forget(job);
             job.close();
         }
     }
@@ -165,7 +153,7 @@ impl Dispatcher {
         for part in parts {
             match &state.closed {
                 Some(error) => part.job.fail(error.clone()),
-                None => state.waiting.push(Part {
+                None => state.pairing.waiting.push(Part {
                     attempt: Attempt::Alone,
                     ..part
                 }),
@@ -179,7 +167,7 @@ impl Dispatcher {
         let mut state = self.state();
         match &state.closed {
             Some(error) => turn.job.fail(error.clone()),
-            None => state.turns.push(turn),
+            None => state.pairing.turns.push(turn),
         }
         self.pump(state);
     }
@@ -188,20 +176,20 @@ impl Dispatcher {
     pub(crate) fn open(self: &Arc<Self>, lane: Arc<Lane>) {
         let mut state = self.state();
         state.closed = None;
-        state.lanes.add(lane);
+        state.pairing.lanes.add(lane);
         self.pump(state);
     }
 
     /// An instance takes no more; what is under way on it ends in its own time.
     pub(crate) fn close(&self, lane: &Arc<Lane>) {
-        self.state().lanes.remove(lane);
+        self.state().pairing.lanes.remove(lane);
     }
 
     /// No instance will take anything: everything that waits, and everything that comes, fails with `error`.
     pub(crate) fn refuse(&self, error: Error) {
         let mut state = self.state();
         state.closed = Some(error.clone());
-        let (parts, turns) = (state.waiting.drain(), state.turns.drain());
+        let (parts, turns) = (state.pairing.waiting.drain(), state.pairing.turns.drain());
         drop(state);
         for part in parts {
             part.job.fail(error.clone());
@@ -218,30 +206,43 @@ impl Dispatcher {
 
     /// From now on, how long a batch that isn't full is held for others.
     pub(crate) fn set_wait(&self, wait: Duration) {
-        self.state().wait = wait;
+        self.state().pairing.wait = wait;
     }
 
-    /// A call on this lane has ended.
-    pub(super) fn ended(self: &Arc<Self>, lane: &Arc<Lane>, kind: Kind) {
+    /// A call on this lane has ended, that had to go `alone` or not.
+    pub(super) fn ended(self: &Arc<Self>, lane: &Arc<Lane>, kind: Kind, alone: bool) {
         lane.call_ended();
         let mut state = self.state();
-        state.lanes.ended(lane, kind);
+        state.pairing.lanes.ended(lane, kind, alone);
         self.pump(state);
     }
 
-    /// A prompt that went alone has been read: it has done no harm, so others may join it.
-    pub(super) fn share(self: &Arc<Self>, lane: &Arc<Lane>) {
+    /// A prompt has been read, that had to go `alone` or not.
+    pub(super) fn opened(self: &Arc<Self>, lane: &Arc<Lane>, alone: bool) {
         let mut state = self.state();
-        state.lanes.share(lane);
+        state.pairing.lanes.opened(lane, alone);
         self.pump(state);
     }
 
     /// Sends whatever can be sent.
     fn pump(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let now = Instant::now();
         let mut calls = Vec::new();
-        while let Some((lane, work)) = self.next(&mut state) {
-            lane.call_started();
-            calls.push((lane, work));
+        loop {
+            match state.pairing.next(now) {
+                Next::Go(lane, work) => {
+                    lane.call_started();
+                    calls.push((lane, work));
+                }
+                Next::Later(at) => {
+                    if state.timer.is_none_or(|set| at < set) {
+                        state.timer = Some(at);
+                        self.runtime.spawn(pump_at(Arc::clone(self), at));
+                    }
+                    break;
+                }
+                Next::Nothing => break,
+            }
         }
         drop(state);
         for (lane, work) in calls {
@@ -250,110 +251,6 @@ impl Dispatcher {
                 Work::Batch(batch) => self.runtime.spawn(call::run(dispatcher, lane, batch)),
                 Work::Chat(turn) => self.runtime.spawn(chat::run(dispatcher, lane, turn)),
             };
-        }
-    }
-
-    /// Something that waits, and the instance that takes it.
-    fn next(self: &Arc<Self>, state: &mut State) -> Option<(Arc<Lane>, Work)> {
-        let now = Instant::now();
-        let reserved = match Self::next_alone(state, now) {
-            Alone::Go(lane, work) => return Some((lane, work)),
-            Alone::Wait(lane) => Some(lane),
-            Alone::Nothing => None,
-        };
-        self.next_chat(state, reserved.as_ref(), now)
-            .or_else(|| self.next_batch(state, reserved.as_ref(), now))
-    }
-
-    /// What may harm others goes to an instance with nothing else under way. If there is none, the least busy one is
-    /// given nothing more until it is free.
-    fn next_alone(state: &mut State, now: Instant) -> Alone {
-        let (suspects, parts) = (state.turns.has_suspects(now), state.waiting.has_alone(now));
-        if !suspects && !parts {
-            return Alone::Nothing;
-        }
-        let Some(place) = state.lanes.least_busy() else {
-            return Alone::Nothing;
-        };
-        let lane = Arc::clone(place.lane());
-        if place.calls() > 0 {
-            return Alone::Wait(lane);
-        }
-        let (work, kind) = match (state.waiting.pop_alone(), suspects) {
-            (Some(batch), _) => (Work::Batch(batch), Kind::Batch),
-            (None, true) => match state.turns.pop_suspect() {
-                Some(turn) => (Work::Chat(turn), Kind::Reply),
-                None => return Alone::Nothing,
-            },
-            (None, false) => return Alone::Nothing,
-        };
-        place.begin(kind, true);
-        Alone::Go(lane, work)
-    }
-
-    fn next_chat(&self, state: &mut State, reserved: Option<&Arc<Lane>>, now: Instant) -> Option<(Arc<Lane>, Work)> {
-        let limit = self.settings.max_batch.unwrap_or(usize::MAX);
-        let place = state.lanes.for_chat(reserved, limit)?;
-        let turn = state.turns.pop(now)?;
-        place.begin(Kind::Reply, false);
-        Some((Arc::clone(place.lane()), Work::Chat(turn)))
-    }
-
-    fn next_batch(
-        self: &Arc<Self>,
-        state: &mut State,
-        reserved: Option<&Arc<Lane>>,
-        now: Instant,
-    ) -> Option<(Arc<Lane>, Work)> {
-        let State {
-            waiting,
-            wait,
-            lanes,
-            timer,
-            ..
-        } = state;
-        let place = lanes.for_batch(reserved)?;
-        let demand = if place.embeds_nothing() {
-            Demand::Any
-        } else {
-            Demand::Full
-        };
-        match waiting.take(demand, &self.rule(place.lane(), *wait), now) {
-            Taken::Batch(batch) => {
-                place.begin(Kind::Batch, false);
-                Some((Arc::clone(place.lane()), Work::Batch(batch)))
-            }
-            Taken::Later(at) => {
-                if timer.is_none_or(|set| at < set) {
-                    *timer = Some(at);
-                    self.runtime.spawn(pump_at(Arc::clone(self), at));
-                }
-                None
-            }
-            Taken::Nothing => None,
-        }
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        self.settings.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD)
-    }
-
-    fn rule(&self, lane: &Lane, wait: Duration) -> BatchRule {
-        let capabilities = lane.capabilities();
-        let max_bytes = self.max_batch_bytes();
-        let width = capabilities.embed.as_ref().map_or(1, |embed| embed.width as usize);
-        // The reply is bounded by the same limit.
-        let replies = max_bytes / (width * BYTES_PER_VALUE + job::ENVELOPE);
-        let listed = self
-            .settings
-            .max_batch
-            .unwrap_or(usize::MAX)
-            .min(capabilities.max_batch as usize);
-        BatchRule {
-            max_items: listed.min(replies).max(1),
-            max_bytes,
-            wait,
-            shared: capabilities.batching == Batching::Host,
         }
     }
 
@@ -391,7 +288,7 @@ impl Dispatcher {
     }
 }
 
-/// Pumps when a batch has been held for long enough.
+/// Pumps when something has waited for long enough.
 async fn pump_at(dispatcher: Arc<Dispatcher>, at: Instant) {
     tokio::time::sleep_until(at.into()).await;
     let mut state = dispatcher.state();

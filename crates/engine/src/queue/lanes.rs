@@ -17,17 +17,22 @@ pub(super) struct Lanes {
 pub(super) struct Place {
     lane: Arc<Lane>,
     batches: usize,
+    /// Prompts that are being read.
+    prompts: usize,
+    /// Replies that have begun.
     replies: usize,
-    /// Something that must be alone is under way.
+    /// Something that must be alone is under way: nothing else is sent meanwhile.
     exclusive: bool,
 }
 
-/// What a call is.
+/// A call, as it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Inputs to embed: a short call.
+    /// Inputs to embed.
     Batch,
-    /// A reply to one prompt: a long one.
+    /// A prompt that is being read.
+    Prompt,
+    /// A reply that has begun.
     Reply,
 }
 
@@ -38,6 +43,7 @@ impl Lanes {
         self.places.push(Place {
             lane,
             batches: 0,
+            prompts: 0,
             replies: 0,
             exclusive: false,
         });
@@ -56,33 +62,34 @@ impl Lanes {
     /// The least busy one that takes another batch; `reserved` takes nothing.
     pub(super) fn for_batch(&mut self, reserved: Option<&Arc<Lane>>) -> Option<&mut Place> {
         let places = self.open(reserved).filter(|place| place.batches < BATCHES);
-        places.min_by_key(|place| (place.batches, place.replies))
+        places.min_by_key(|place| (place.batches, place.calls()))
     }
 
-    /// The least busy one that takes another prompt, at most `limit` under way; `reserved` takes nothing.
+    /// The least busy one that takes another prompt, with at most `limit` of them under way; `reserved` takes nothing.
     pub(super) fn for_chat(&mut self, reserved: Option<&Arc<Lane>>, limit: usize) -> Option<&mut Place> {
-        let places = self.open(reserved).filter(|place| {
-            let listed = place.lane.capabilities().max_batch as usize;
-            place.replies < limit.min(listed).max(1)
-        });
+        let places = self.open(reserved).filter(|place| place.has_room(limit));
         places.min_by_key(|place| place.calls())
     }
 
-    /// A call of this kind has ended. Nothing happens if its instance takes no work any more.
-    pub(super) fn ended(&mut self, lane: &Arc<Lane>, kind: Kind) {
+    /// A prompt has been read: its reply begins. If it had to go alone, it has done no harm, and others may join it.
+    pub(super) fn opened(&mut self, lane: &Arc<Lane>, alone: bool) {
         if let Some(place) = self.place(lane) {
-            match kind {
-                Kind::Batch => place.batches -= 1,
-                Kind::Reply => place.replies -= 1,
-            }
-            place.exclusive = false;
+            place.prompts -= 1;
+            place.replies += 1;
+            place.exclusive &= !alone;
         }
     }
 
-    /// What goes alone on this instance need no longer be alone.
-    pub(super) fn share(&mut self, lane: &Arc<Lane>) {
-        if let Some(place) = self.place(lane) {
-            place.exclusive = false;
+    /// A call has ended, that went `alone` or not. Nothing happens if its instance takes no work any more.
+    pub(super) fn ended(&mut self, lane: &Arc<Lane>, kind: Kind, alone: bool) {
+        let Some(place) = self.place(lane) else { return };
+        match kind {
+            Kind::Batch => place.batches -= 1,
+            Kind::Prompt => place.prompts -= 1,
+            Kind::Reply => place.replies -= 1,
+        }
+        if kind != Kind::Reply {
+            place.exclusive &= !alone;
         }
     }
 
@@ -106,7 +113,7 @@ impl Place {
 
     /// Calls under way.
     pub(super) fn calls(&self) -> usize {
-        self.batches + self.replies
+        self.batches + self.prompts + self.replies
     }
 
     /// True if no batch is under way.
@@ -114,10 +121,22 @@ impl Place {
         self.batches == 0
     }
 
-    /// A call begins.
+    /// True if nothing is under way but replies that have begun.
+    pub(super) fn reads_nothing(&self) -> bool {
+        self.batches + self.prompts == 0
+    }
+
+    /// True if another prompt may be sent, with at most `limit` of them under way.
+    pub(super) fn has_room(&self, limit: usize) -> bool {
+        let listed = self.lane.capabilities().max_batch as usize;
+        self.prompts + self.replies < limit.min(listed).max(1)
+    }
+
+    /// A batch or a prompt is sent.
     pub(super) fn begin(&mut self, kind: Kind, alone: bool) {
         match kind {
             Kind::Batch => self.batches += 1,
+            Kind::Prompt => self.prompts += 1,
             Kind::Reply => self.replies += 1,
         }
         self.exclusive = alone;

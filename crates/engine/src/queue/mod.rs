@@ -2,8 +2,8 @@
 //!
 //! A job is one request's inputs; its ticket the request's own end. `waiting` is what waits and
 //! the rule by which it becomes a batch; [`chat`] the same for prompts, each of which goes by itself and
-//! comes back as a stream. [`Dispatcher`] pairs what waits with `lanes`, the instances; `call` sends one batch
-//! and decides what an error means for its members.
+//! comes back as a stream. `pairing` is the rule that pairs what waits with `lanes`, the instances; [`Dispatcher`]
+//! applies it whenever something changes; `call` sends one batch and decides what an error means for its members.
 
 mod call;
 mod chat;
@@ -11,6 +11,7 @@ mod dispatcher;
 mod job;
 mod lane;
 mod lanes;
+mod pairing;
 mod ticket;
 mod waiting;
 

@@ -15,7 +15,8 @@ use super::job::{Attempt, Job, Part};
 /// What waits for one model.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    alone: VecDeque<Part>,
+    /// With since when each waits.
+    alone: VecDeque<(Instant, Part)>,
     texts: Line,
     images: Line,
 }
@@ -72,22 +73,22 @@ impl Waiting {
     /// Puts a part at the end of its line.
     pub(super) fn push(&mut self, part: Part) {
         match (part.attempt, part.modality) {
-            (Attempt::Alone, _) => self.alone.push_back(part),
+            (Attempt::Alone, _) => self.alone.push_back((Instant::now(), part)),
             (Attempt::First, Modality::Text) => self.texts.push_back(part),
             (Attempt::First, Modality::Image) => self.images.push_back(part),
         }
     }
 
-    /// True if there is a part that must go alone.
-    pub(super) fn has_alone(&mut self, now: Instant) -> bool {
-        self.alone.retain(|part| !part.is_over(now));
-        !self.alone.is_empty()
+    /// Since when a part waits that must go alone, if one does.
+    pub(super) fn alone_since(&mut self, now: Instant) -> Option<Instant> {
+        self.alone.retain(|(_, part)| !part.is_over(now));
+        self.alone.front().map(|(since, _)| *since)
     }
 
     /// The next part that must go alone, as a batch.
     pub(super) fn pop_alone(&mut self) -> Option<Batch> {
-        let parts = vec![self.alone.pop_front()?];
-        Some(Batch { parts })
+        let (_, part) = self.alone.pop_front()?;
+        Some(Batch { parts: vec![part] })
     }
 
     /// The next batch of parts that need not go alone.
@@ -105,7 +106,7 @@ impl Waiting {
 
     /// Takes out all parts of a job.
     pub(super) fn forget(&mut self, job: &Arc<Job>) {
-        self.alone.retain(|part| !Arc::ptr_eq(&part.job, job));
+        self.alone.retain(|(_, part)| !Arc::ptr_eq(&part.job, job));
         self.texts.retain(|part| !Arc::ptr_eq(&part.job, job));
         self.images.retain(|part| !Arc::ptr_eq(&part.job, job));
     }
@@ -113,7 +114,8 @@ impl Waiting {
     /// Takes out everything.
     pub(super) fn drain(&mut self) -> Vec<Part> {
         let Waiting { alone, texts, images } = std::mem::take(self);
-        alone.into_iter().chain(texts.parts).chain(images.parts).collect()
+        let alone = alone.into_iter().map(|(_, part)| part);
+        alone.chain(texts.parts).chain(images.parts).collect()
     }
 
     fn oldest_first(&mut self) -> [&mut Line; 2] {
@@ -366,7 +368,7 @@ mod tests {
     fn what_is_tried_again_goes_alone_and_by_itself() {
         let (fresh, failed, gone) = (job(4, 0), job(1, 0), job(1, 0));
         let mut waiting = waiting(&[&fresh]);
-        assert!(!waiting.has_alone(Instant::now()));
+        assert!(waiting.alone_since(Instant::now()).is_none());
         for part in [&gone, &failed].iter().flat_map(|job| job.parts()) {
             waiting.push(Part {
                 attempt: Attempt::Alone,
@@ -374,7 +376,7 @@ mod tests {
             });
         }
         gone.call_off();
-        assert!(waiting.has_alone(Instant::now()));
+        assert!(waiting.alone_since(Instant::now()).is_some());
         assert_eq!(batches(&mut waiting, &RULE), [[[0, 1, 2, 3]]], "it is in no batch");
         let batch = waiting.pop_alone().unwrap();
         assert!(batch.parts.len() == 1 && Arc::ptr_eq(&batch.parts[0].job, &failed));

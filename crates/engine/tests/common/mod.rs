@@ -108,6 +108,12 @@ impl House {
         admission.chat(prompt(text)).await
     }
 
+    /// One reply, begun by a task of its own.
+    pub(crate) fn open(&self, model: &str, text: &str) -> tokio::task::JoinHandle<Result<ChatStream, Error>> {
+        let (engine, model, request) = (self.engine.clone(), model.to_owned(), prompt(text));
+        tokio::spawn(async move { engine.admit(&model, chat_context()).await?.chat(request).await })
+    }
+
     /// One reply, read to its end by a task of its own.
     pub(crate) fn chat_whole(&self, model: &str, text: &str) -> tokio::task::JoinHandle<Result<Whole, Error>> {
         let (engine, model, request) = (self.engine.clone(), model.to_owned(), prompt(text));

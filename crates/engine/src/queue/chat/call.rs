@@ -34,8 +34,12 @@ enum Halt {
 
 /// Sends one prompt and passes its reply on; a prompt that is to be tried again goes back to the queue.
 pub(in crate::queue) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, turn: Turn) {
-    let ended = Ended::new(dispatcher, lane, Kind::Reply);
-    let Ended { dispatcher, lane, .. } = &ended;
+    let mut ended = Ended {
+        dispatcher: Arc::clone(&dispatcher),
+        lane: Arc::clone(&lane),
+        kind: Kind::Prompt,
+        alone: turn.attempt == Attempt::Alone,
+    };
     // Kept open until it is known how the reply has ended, so that its reader finds that out.
     let mut events = None;
     let begun = Instant::now();
@@ -43,7 +47,7 @@ pub(in crate::queue) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, 
     let outcome = tokio::select! {
         // Dropping the call cancels it in the plugin.
         () = turn.job.gone() => Err(Halt::Unwanted),
-        outcome = converse(&ended, &turn, &mut meter, &mut events) => outcome,
+        outcome = converse(&mut ended, &turn.job, &mut meter, &mut events) => outcome,
     };
     match outcome {
         Ok(()) => {
@@ -53,40 +57,39 @@ pub(in crate::queue) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, 
         }
         Err(Halt::Unwanted) => turn.job.close(),
         Err(Halt::Failed(error)) => {
-            call::tell(dispatcher, lane, &error);
-            settle(dispatcher, turn, &error);
+            call::tell(&dispatcher, &lane, &error);
+            settle(&dispatcher, turn, &error);
         }
     }
 }
 
 /// The whole of a call: the prompt, and its reply to the end.
 async fn converse(
-    ended: &Ended,
-    turn: &Turn,
+    ended: &mut Ended,
+    job: &ChatJob,
     meter: &mut ReplyMeter,
     events: &mut Option<mpsc::Sender<ChatEvent>>,
 ) -> Result<(), Halt> {
-    let Ended { dispatcher, lane, .. } = ended;
-    let opening = open(lane, &turn.job).await?;
-    lane.call_answered();
-    if turn.attempt == Attempt::Alone {
-        dispatcher.share(lane);
-    }
+    let opening = open(&ended.lane, job).await?;
+    ended.lane.call_answered();
     match opening {
         Opening::Refused(refused) => {
-            turn.job.fail(Error::Refused(refused));
+            job.fail(Error::Refused(refused));
             Ok(())
         }
         Opening::Started(call, started) => {
+            ended.dispatcher.opened(&ended.lane, ended.alone);
+            ended.kind = Kind::Reply;
             meter.started(started);
-            let events = events.insert(turn.job.open(started).ok_or(Halt::Unwanted)?);
-            pass_on(call, lane, events, turn.job.deadline(), meter).await
+            let events = events.insert(job.open(started).ok_or(Halt::Unwanted)?);
+            pass_on(call, &ended.lane, events, job.deadline(), meter).await
         }
     }
 }
 
 async fn open(lane: &Lane, job: &ChatJob) -> Result<Opening, Halt> {
-    let mut call = lane.client().chat(job.request().clone(), Some(job.deadline())).await?;
+    let request = job.request().ok_or(Halt::Unwanted)?;
+    let mut call = lane.client().chat(request, Some(job.deadline())).await?;
     match call.next().await? {
         Some(ChatEvent::Started(started)) => Ok(Opening::Started(Box::new(call), started)),
         Some(ChatEvent::Refused(refused)) => Ok(Opening::Refused(refused)),
@@ -132,7 +135,7 @@ fn out_of_order() -> Halt {
 
 /// A prompt that nothing has come of is tried once more; alone, if it may have killed the process.
 fn settle(dispatcher: &Arc<Dispatcher>, turn: Turn, error: &CallError) {
-    let Turn { job, attempt } = turn;
+    let Turn { job, attempt, .. } = turn;
     let circumstances = Circumstances {
         model: &dispatcher.settings().model,
         attempt: match attempt {
@@ -150,7 +153,7 @@ fn settle(dispatcher: &Arc<Dispatcher>, turn: Turn, error: &CallError) {
                     Attempt::Again
                 }
             };
-            dispatcher.retry_chat(Turn { job, attempt });
+            dispatcher.retry_chat(Turn::new(job, attempt));
         }
     }
 }

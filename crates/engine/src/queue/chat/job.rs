@@ -19,7 +19,6 @@ const LARGE_EVENTS: usize = 32;
 /// One prompt that is to be answered once.
 #[derive(Debug)]
 pub(in crate::queue) struct ChatJob {
-    request: ChatRequest,
     deadline: Instant,
     queued: Instant,
     gone: CancellationToken,
@@ -41,6 +40,7 @@ pub(in crate::queue) type Opening = oneshot::Receiver<Result<Opened, Error>>;
 enum Stage {
     /// It waits, or its prompt is being read.
     Waiting {
+        request: ChatRequest,
         opening: oneshot::Sender<Result<Opened, Error>>,
         /// Counts it among the waiting requests until it begins, then among the running ones.
         counted: GaugeGuard,
@@ -67,12 +67,12 @@ impl ChatJob {
     ) -> (Arc<ChatJob>, Opening) {
         let (sender, opening) = oneshot::channel();
         let stage = Stage::Waiting {
+            request,
             opening: sender,
             counted: waiting,
             begun: false,
         };
         let job = ChatJob {
-            request,
             deadline,
             queued: Instant::now(),
             gone: cancel.child_token(),
@@ -81,8 +81,12 @@ impl ChatJob {
         (Arc::new(job), opening)
     }
 
-    pub(in crate::queue) fn request(&self) -> &ChatRequest {
-        &self.request
+    /// What is asked, cheaply cloned: pixels are shared. `None` once the prompt has been read, or nobody waits for it.
+    pub(super) fn request(&self) -> Option<ChatRequest> {
+        match &*self.stage() {
+            Stage::Waiting { request, .. } => Some(request.clone()),
+            Stage::Open { .. } | Stage::Over(_) => None,
+        }
     }
 
     /// When its time is over.
@@ -123,13 +127,19 @@ impl ChatJob {
         }
     }
 
-    /// The prompt has been read. Where its events go; `None` if nobody waits for them.
+    /// The prompt has been read, and is let go. Where its events go; `None` if nobody waits for them.
     pub(in crate::queue) fn open(&self, started: ChatStarted) -> Option<mpsc::Sender<ChatEvent>> {
         let mut stage = self.stage();
-        let Stage::Waiting { opening, counted, .. } = std::mem::replace(&mut *stage, Stage::Over(None)) else {
+        let Stage::Waiting {
+            request,
+            opening,
+            counted,
+            ..
+        } = std::mem::replace(&mut *stage, Stage::Over(None))
+        else {
             return None;
         };
-        let room = match self.request.top_logprobs {
+        let room = match request.top_logprobs {
             None => EVENTS,
             Some(_) => LARGE_EVENTS,
         };

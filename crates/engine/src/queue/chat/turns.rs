@@ -19,6 +19,7 @@ pub(in crate::queue) struct Turns {
 pub(in crate::queue) struct Turn {
     pub(in crate::queue) job: Arc<ChatJob>,
     pub(in crate::queue) attempt: Attempt,
+    since: Instant,
 }
 
 /// How often a chat request has been sent.
@@ -30,6 +31,16 @@ pub(in crate::queue) enum Attempt {
     Again,
     /// Once, and the process died: it may have been this prompt that killed it.
     Alone,
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// A place in the line from now on.
+    pub(in crate::queue) fn new(job: Arc<ChatJob>, attempt: Attempt) -> Self {
+        let since = Instant::now();
+        Self { job, attempt, since }
+    }
 }
 
 // === impl Turns ===
@@ -44,10 +55,10 @@ impl Turns {
         }
     }
 
-    /// True if one waits that must go alone.
-    pub(in crate::queue) fn has_suspects(&mut self, now: Instant) -> bool {
+    /// Since when one waits that must go alone, if one does.
+    pub(in crate::queue) fn suspect_since(&mut self, now: Instant) -> Option<Instant> {
         self.suspects.retain(|turn| !turn.job.is_over(now));
-        !self.suspects.is_empty()
+        self.suspects.front().map(|turn| turn.since)
     }
 
     /// The next one that must go alone.
@@ -94,7 +105,7 @@ mod tests {
         };
         let waiting = Metrics::new().unwrap().waiting("model", Task::Chat);
         let (job, _) = ChatJob::new(request, Instant::now() + patience, &CancellationToken::new(), waiting);
-        Turn { job, attempt }
+        Turn::new(job, attempt)
     }
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -108,8 +119,8 @@ mod tests {
         all.iter().for_each(|turn| turns.push(turn.clone()));
         let is = |got: Option<Turn>, index: usize| Arc::ptr_eq(&got.unwrap().job, &all[index].job);
         let now = Instant::now();
-        assert!(turns.has_suspects(now));
-        assert!(is(turns.pop_suspect(), 2) && !turns.has_suspects(now));
+        assert_eq!(turns.suspect_since(now), Some(all[2].since));
+        assert!(is(turns.pop_suspect(), 2) && turns.suspect_since(now).is_none());
         assert!(is(turns.pop(now), 3) && is(turns.pop(now), 0) && is(turns.pop(now), 1));
         assert!(turns.pop(now).is_none());
     }
@@ -130,7 +141,7 @@ mod tests {
         gone.job.call_off();
         turns.forget(&forgotten.job);
         let now = Instant::now();
-        assert!(!turns.has_suspects(now));
+        assert!(turns.suspect_since(now).is_none());
         assert!(Arc::ptr_eq(&turns.pop(now).unwrap().job, &kept.job));
         assert!(turns.drain().is_empty());
     }
