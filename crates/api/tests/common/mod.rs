@@ -2,6 +2,9 @@
 //! sends exactly the bytes that a test writes.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod events;
+pub(crate) mod talk;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -83,9 +86,14 @@ impl House {
 
     /// As [`Self::with`], with other limits on images.
     pub(crate) async fn with_media(change: impl FnOnce(&mut Config), media: MediaConfig) -> House {
+        Self::serving(MODELS, change, media).await
+    }
+
+    /// A server of other models.
+    pub(crate) async fn serving(models: &str, change: impl FnOnce(&mut Config), media: MediaConfig) -> House {
         let directory = tempfile::tempdir().unwrap();
         let registry = directory.path().join("models.toml");
-        std::fs::write(&registry, MODELS).unwrap();
+        std::fs::write(&registry, models).unwrap();
         let engine_config = EngineConfig {
             registry,
             plugin_path: Vec::new(),
