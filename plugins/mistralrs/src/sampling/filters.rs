@@ -3,10 +3,7 @@
 
 use sensorium_contract::Sampling;
 
-use super::{noise::Noise, peak};
-
-/// Below this many nats under the likeliest token, a token adds nothing to a sum in f32.
-const NEGLIGIBLE: f32 = -30.0;
+use super::{exp::sum_exp, noise::Noise, peak};
 
 /// How far below the likeliest token the search for the likeliest ones goes at first, in nats.
 const FIRST_WINDOW: f32 = 4.0;
@@ -119,12 +116,7 @@ fn top_k(logits: &[f32], k: usize, scale: Scale) -> Vec<Scaled> {
 
 /// The least set of likeliest tokens with probability `p` together (Holtzman et al. 2020).
 fn top_p(logits: &[f32], p: f64, scale: Scale) -> Vec<Scaled> {
-    let floor = scale.logit(NEGLIGIBLE);
-    let total: f64 = logits
-        .iter()
-        .filter(|&&l| l >= floor)
-        .map(|&l| f64::from(scale.of(l).exp()))
-        .sum();
+    let total = sum_exp(logits, scale.max, 1.0 / scale.temperature);
     let mut found = window(logits, scale, |found| mass(found) >= p * total);
     keep_nucleus(&mut found, p * total);
     found

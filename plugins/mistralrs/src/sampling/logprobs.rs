@@ -1,7 +1,7 @@
 //! Log probabilities of a step: natural logarithms under the model, after penalties and bias, before temperature,
 //! filters and constraints.
 
-use super::peak;
+use super::{exp::sum_exp, peak};
 
 /// What stands for the logarithm of 0, which JSON can't write.
 const IMPOSSIBLE: f32 = -9999.0;
@@ -26,11 +26,7 @@ impl Logprobs {
                 top: Vec::new(),
             };
         };
-        let total: f64 = logits
-            .iter()
-            .filter(|l| !l.is_nan())
-            .map(|&l| f64::from((l - max).exp()))
-            .sum();
+        let total = sum_exp(logits, max, 1.0);
         let log = |logit: f32| {
             let log = (f64::from(logit - max) - total.ln()) as f32;
             if log.is_nan() {

@@ -6,6 +6,7 @@
 //! Gumbel-max with noise that is a function of (seed, step, token). Equal inputs thus give equal tokens, whatever else
 //! runs in the same batch.
 
+mod exp;
 mod filters;
 mod logprobs;
 mod noise;

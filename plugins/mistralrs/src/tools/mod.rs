@@ -2,6 +2,7 @@
 //! grammars that keep a reply to JSON, to a schema or to a call.
 
 mod body;
+mod bounds;
 mod compile;
 mod disjoint;
 mod format;
@@ -14,6 +15,7 @@ mod plan;
 mod pointer;
 mod schema;
 mod stream;
+mod walk;
 mod xml;
 
 #[cfg(test)]

@@ -64,3 +64,20 @@ fn is_plain(letter: char) -> bool {
 fn spell(letter: char) -> String {
     format!("\\x{{{:x}}}", u32::from(letter))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pattern_has_a_way_round_every_name() {
+        assert_eq!(
+            all_but(vec!["a"]).as_deref(),
+            Some(concat!(
+                r#"^(?:[^\x{61}"\\\x00-\x1f\x7f][^"\\\x00-\x1f\x7f]*"#,
+                r#"|\x{61}(?:[^"\\\x00-\x1f\x7f][^"\\\x00-\x1f\x7f]*))?$"#
+            ))
+        );
+        assert_eq!(all_but(vec![&"x".repeat(200)]), None);
+    }
+}

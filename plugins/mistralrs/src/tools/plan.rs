@@ -1,5 +1,6 @@
 //! From a request to what its reply is kept to, and to how it is read.
 
+use llguidance::Matcher;
 use sensorium_contract::{
     ChatRefused, ChatRequest, ChatTool, Conversation, OutputFormat, Prompt, RefusalCode, ToolChoice,
 };
@@ -19,6 +20,9 @@ const MAX_CALLS: usize = 8;
 
 /// Most tools in a request, as OpenAI has it.
 const MAX_TOOLS: usize = 128;
+
+/// Where the tools stand in a request.
+const TOOLS: &str = "conversation.tools";
 
 /// What a reply is kept to, and how it is read.
 pub(crate) struct Plan {
@@ -41,26 +45,25 @@ pub(crate) struct Means<'a> {
 /// # Errors
 /// What of it can't be followed.
 pub(crate) fn plan(request: &ChatRequest, means: Means<'_>) -> Result<Plan, ChatRefused> {
+    let unfit = |problem: String| refused("format", format!("the schema can't be followed: {problem}"));
     let answer = match &request.format {
         OutputFormat::Text => None,
         OutputFormat::JsonObject => Some(any_object()),
-        OutputFormat::JsonSchema(schema) => Some(
-            normalise(schema).map_err(|error| refused("format", format!("the schema can't be followed: {error}")))?,
-        ),
+        OutputFormat::JsonSchema(schema) => Some(normalise(schema).map_err(|error| unfit(error.to_string()))?),
     };
-    let conversation = match &request.prompt {
-        Prompt::Conversation(conversation) if !conversation.tools.is_empty() => Some(conversation),
-        Prompt::Conversation(_) | Prompt::Text(_) | Prompt::TokenIds(_) => None,
-    };
-    match conversation.filter(|conversation| conversation.tool_choice != ToolChoice::None) {
-        Some(conversation) => plan_calls(conversation, answer, means),
-        None => {
-            let guide = answer.map_or(Ok(Guide::Free), |schema| {
-                let matcher = means.grammars.matcher(&Grammar::json(schema));
-                matcher.map(|matcher| Guide::Always(Box::new(matcher)))
-            });
-            let guide =
-                guide.map_err(|problem| refused("format", format!("the schema can't be followed: {problem}")))?;
+    let matcher = answer
+        .as_ref()
+        .map(|schema| means.grammars.matcher(&Grammar::json(schema.clone())))
+        .transpose();
+    let matcher = matcher.map_err(unfit)?;
+    match &request.prompt {
+        Prompt::Conversation(conversation)
+            if !conversation.tools.is_empty() && conversation.tool_choice != ToolChoice::None =>
+        {
+            CallPlan::new(conversation, answer, means)?.compile()
+        }
+        Prompt::Conversation(_) | Prompt::Text(_) | Prompt::TokenIds(_) => {
+            let guide = matcher.map_or(Guide::Free, |matcher| Guide::Always(Box::new(matcher)));
             Ok(Plan {
                 guide,
                 callables: Vec::new(),
@@ -69,89 +72,113 @@ pub(crate) fn plan(request: &ChatRequest, means: Means<'_>) -> Result<Plan, Chat
     }
 }
 
-fn plan_calls(conversation: &Conversation, answer: Option<Value>, means: Means<'_>) -> Result<Plan, ChatRefused> {
-    let field = "conversation.tools";
-    let Some(format) = means.format else {
-        return Err(refused(field, "this model's chat template has no tools".to_owned()));
-    };
-    if conversation.tools.len() > MAX_TOOLS {
-        return Err(refused(
-            field,
-            format!("there are {} tools; at most {MAX_TOOLS} fit", conversation.tools.len()),
-        ));
-    }
-    let chosen = |tool: &&ChatTool| match &conversation.tool_choice {
-        ToolChoice::Named(name) => tool.name == *name,
-        ToolChoice::Auto | ToolChoice::None | ToolChoice::Required => true,
-    };
-    let most = match &conversation.tool_choice {
-        ToolChoice::Named(_) => 1,
-        _ if !conversation.parallel_tool_calls || !format.parallel => 1,
-        _ => MAX_CALLS,
-    };
-    let mut tools = Vec::new();
-    for (index, tool) in conversation.tools.iter().enumerate().filter(|(_, tool)| chosen(tool)) {
-        tools.push(prepare(tool, index, format, most, means)?);
-    }
-    let calls = Calls {
-        format,
-        tools: &tools,
-        most,
-        vocabulary: means.vocabulary,
-    };
-    let lazy = conversation.tool_choice == ToolChoice::Auto && answer.is_none();
-    let grammar = match (&conversation.tool_choice, answer) {
-        (ToolChoice::Auto, Some(schema)) => Grammar::calls_or_json(calls, schema),
-        (ToolChoice::Auto, None) => Grammar::text_then_calls(calls),
-        _ => Grammar::calls(calls),
-    };
-    let matcher = means.grammars.matcher(&grammar);
-    let matcher = matcher.map_err(|problem| refused(field, format!("calls of them can't be guaranteed: {problem}")))?;
-    let guide = if lazy {
-        let trigger = format
-            .open
-            .map_or(Trigger::Object(String::new()), |open| Trigger::Marker(open, Vec::new()));
-        Guide::lazy(matcher, trigger, means.vocabulary.clone())
-    } else {
-        Guide::Always(Box::new(matcher))
-    };
-    let callables = conversation.tools.iter().filter(chosen);
-    let callables = callables.map(|tool| Callable {
-        name: tool.name.clone(),
-        parameters: tool.parameters.clone(),
-    });
-    Ok(Plan {
-        guide,
-        callables: callables.collect(),
-    })
-}
-
-/// `tool` for the grammar. A strict one whose schema can't be followed is refused; any other then takes any object.
-fn prepare(
-    tool: &ChatTool,
-    index: usize,
+/// A reply in which tools may be called.
+struct CallPlan<'a> {
+    conversation: &'a Conversation,
+    /// The schema of a reply without a call, if it has one.
+    answer: Option<Value>,
     format: &'static ToolFormat,
     most: usize,
-    means: Means<'_>,
-) -> Result<Tool, ChatRefused> {
-    let problem = match exact(tool, format) {
-        Ok(exact) => {
-            let calls = Calls {
-                format,
-                tools: std::slice::from_ref(&exact),
-                most,
-                vocabulary: means.vocabulary,
-            };
-            match means.grammars.matcher(&Grammar::calls(calls)) {
-                Ok(_) => return Ok(exact),
-                Err(problem) => problem,
-            }
+    means: Means<'a>,
+}
+
+// === impl CallPlan ===
+
+impl<'a> CallPlan<'a> {
+    fn new(conversation: &'a Conversation, answer: Option<Value>, means: Means<'a>) -> Result<Self, ChatRefused> {
+        let invalid = |message: String| ChatRefused {
+            code: RefusalCode::InvalidInput,
+            message,
+            field: TOOLS.to_owned(),
+        };
+        let format = means.format;
+        let format = format.ok_or_else(|| invalid("this model's chat template has no tools".to_owned()))?;
+        let count = conversation.tools.len();
+        if count > MAX_TOOLS {
+            return Err(invalid(format!(
+                "there are {count} tools; at most {MAX_TOOLS} are taken"
+            )));
         }
-        Err(problem) => problem,
-    };
+        let most = match &conversation.tool_choice {
+            ToolChoice::Named(_) => 1,
+            _ if !conversation.parallel_tool_calls || !format.parallel => 1,
+            _ => MAX_CALLS,
+        };
+        Ok(Self {
+            conversation,
+            answer,
+            format,
+            most,
+            means,
+        })
+    }
+
+    /// The tools that may be called, with their places in the request.
+    fn listed(&self) -> impl Iterator<Item = (usize, &'a ChatTool)> {
+        let tools = self.conversation.tools.iter().enumerate();
+        tools.filter(|(_, tool)| match &self.conversation.tool_choice {
+            ToolChoice::Named(name) => tool.name == *name,
+            ToolChoice::Auto | ToolChoice::None | ToolChoice::Required => true,
+        })
+    }
+
+    fn compile(&self) -> Result<Plan, ChatRefused> {
+        let mut tools = Vec::new();
+        for (index, tool) in self.listed() {
+            tools.push(exact(tool, self.format).or_else(|problem| loosen(tool, index, &problem))?);
+        }
+        let matcher = self.matcher(&tools).or_else(|_| {
+            // One of them may be beyond the grammar engine.
+            for ((index, tool), ready) in self.listed().zip(&mut tools) {
+                if let Err(problem) = self.matcher(std::slice::from_ref(ready)) {
+                    *ready = loosen(tool, index, &problem)?;
+                }
+            }
+            let unfit = |problem| refused(TOOLS, format!("calls of them can't be guaranteed: {problem}"));
+            self.matcher(&tools).map_err(unfit)
+        })?;
+        let callables = self.listed().map(|(_, tool)| Callable {
+            name: tool.name.clone(),
+            parameters: tool.parameters.clone(),
+        });
+        Ok(Plan {
+            callables: callables.collect(),
+            guide: self.guide(matcher),
+        })
+    }
+
+    fn matcher(&self, tools: &[Tool]) -> Result<Matcher, String> {
+        let calls = Calls {
+            format: self.format,
+            tools,
+            most: self.most,
+            vocabulary: self.means.vocabulary,
+        };
+        let grammar = match (&self.conversation.tool_choice, &self.answer) {
+            (ToolChoice::Auto, Some(schema)) => Grammar::calls_or_json(calls, schema.clone()),
+            (ToolChoice::Auto, None) => Grammar::text_then_calls(calls),
+            _ => Grammar::calls(calls),
+        };
+        self.means.grammars.matcher(&grammar)
+    }
+
+    fn guide(&self, matcher: Matcher) -> Guide {
+        if self.conversation.tool_choice != ToolChoice::Auto || self.answer.is_some() {
+            return Guide::Always(Box::new(matcher));
+        }
+        let trigger = match self.format.open {
+            Some(open) => Trigger::Marker(open, Vec::new()),
+            None => Trigger::Object(String::new()),
+        };
+        Guide::lazy(matcher, trigger, self.means.vocabulary.clone())
+    }
+}
+
+/// What becomes of a tool whose schema can't be followed: a strict one is refused, any other takes any object.
+fn loosen(tool: &ChatTool, index: usize, problem: &str) -> Result<Tool, ChatRefused> {
     if tool.strict {
         let message = format!("the parameters of {} can't be followed: {problem}", tool.name);
-        return Err(refused(&format!("conversation.tools[{index}]"), message));
+        return Err(refused(&format!("{TOOLS}[{index}]"), message));
     }
     Ok(loose(tool))
 }

@@ -1,63 +1,19 @@
 //! JSON Schemas made fit for the grammar engine: what it can't hold to is refused by name, and what it would leave
 //! open-ended is bounded. Every text that the result admits is valid under the schema given, though not the other way round.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value, json};
 
 use super::{
-    disjoint::disjoint,
-    formats, names,
+    bounds::bound_numbers,
     pointer::{Pointer, resolve},
+    walk::Walk,
 };
 
 /// Most bytes of a schema, as JSON.
 const MAX_BYTES: usize = 256 * 1024;
-/// Deepest nesting of subschemas.
-const MAX_DEPTH: usize = 32;
-/// Most subschemas, those behind references counted once.
-const MAX_NODES: usize = 5_000;
+
 /// Depth of values that a schema leaves open ("any object").
-pub(crate) const ANY_DEPTH: usize = 8;
-/// Integers are kept within what every JSON reader takes exactly (RFC 8259, section 6).
-const INTEGER_LIMIT: i64 = (1 << 53) - 1;
-/// Other numbers likewise; with limits they have no exponents, so that none overflows.
-const NUMBER_LIMIT: f64 = 1e15;
-
-/// Keywords that say nothing about which values are valid, or nothing that a reply must keep to. Others that aren't
-/// known to JSON Schema are left out too.
-const UNSUPPORTED: [&str; 17] = [
-    "not",
-    "if",
-    "then",
-    "else",
-    "contains",
-    "minContains",
-    "maxContains",
-    "uniqueItems",
-    "propertyNames",
-    "dependencies",
-    "dependentRequired",
-    "dependentSchemas",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-    "$dynamicRef",
-    "$recursiveRef",
-    "$anchor",
-];
-
-/// Keywords that are passed on as they are.
-const PLAIN: [&str; 9] = [
-    "type",
-    "required",
-    "minProperties",
-    "maxProperties",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "multipleOf",
-];
+const ANY_DEPTH: usize = 8;
 
 /// Why a schema can't be followed, for the caller's eyes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,16 +44,10 @@ pub(crate) fn normalise(schema: &Value) -> Result<Value, SchemaError> {
     if bytes > MAX_BYTES {
         return Err(root.error(format!("the schema has {bytes} bytes; it may have {MAX_BYTES}")));
     }
-    let mut walk = Walk {
-        root: schema,
-        names: HashMap::new(),
-        pending: Vec::new(),
-        nodes: 0,
-        closes: !composes(schema),
-    };
+    let mut walk = Walk::new(schema, !composes(schema));
     let mut result = walk.visit(schema, &root, 0)?;
     let mut definitions = any_definitions();
-    while let Some((name, target)) = walk.pending.pop() {
+    while let Some((name, target)) = walk.next_reference() {
         let value = resolve(schema, &target).map_err(|problem| root.error(problem))?;
         let definition = walk.visit(value, &Pointer::at(&target), 0)?;
         definitions.insert(name, definition);
@@ -122,17 +72,19 @@ fn options() -> Value {
 }
 
 /// A reference to "any value", `depth` levels below the top.
-fn any(depth: usize) -> Value {
+pub(super) fn any(depth: usize) -> Value {
     json!({ "$ref": format!("#/$defs/any{}", depth.min(ANY_DEPTH)) })
 }
 
 fn any_definitions() -> Map<String, Value> {
+    let mut number = Map::from_iter([("type".to_owned(), json!("number"))]);
+    bound_numbers(&mut number);
     let level = |depth: usize| {
         let mut options = vec![
             json!({ "type": "null" }),
             json!({ "type": "boolean" }),
             json!({ "type": "string" }),
-            json!({ "type": "number", "minimum": -NUMBER_LIMIT, "maximum": NUMBER_LIMIT }),
+            Value::Object(number.clone()),
         ];
         if depth < ANY_DEPTH {
             options.push(json!({ "type": "array", "items": any(depth + 1) }));
@@ -165,314 +117,135 @@ fn composes(schema: &Value) -> bool {
     }
 }
 
-struct Walk<'a> {
-    root: &'a Value,
-    /// Names of the definitions that references were turned into, by what they point at.
-    names: HashMap<String, String>,
-    pending: Vec<(String, String)>,
-    nodes: usize,
-    /// An object that names properties, and doesn't speak of others, has no others.
-    closes: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-// === impl Walk ===
-
-impl Walk<'_> {
-    fn visit(&mut self, schema: &Value, at: &Pointer, depth: usize) -> Result<Value, SchemaError> {
-        self.nodes += 1;
-        if depth > MAX_DEPTH {
-            return Err(at.error(format!("subschemas nest over {MAX_DEPTH} levels deep")));
-        }
-        if self.nodes > MAX_NODES {
-            return Err(at.error(format!("the schema has over {MAX_NODES} subschemas")));
-        }
-        let map = match schema {
-            Value::Bool(true) => return Ok(any(0)),
-            Value::Bool(false) => return Ok(Value::Bool(false)),
-            Value::Object(map) => map,
-            _ => return Err(at.error("a schema is an object or a boolean")),
-        };
-        if let Some(keyword) = UNSUPPORTED
-            .iter()
-            .find(|&&keyword| map.contains_key(keyword) && !is_idle(keyword, map))
-        {
-            return Err(at.error(format!("{keyword} can't be guaranteed; leave it out")));
-        }
-        let mut result = Map::new();
-        for (key, value) in map {
-            self.visit_keyword((key, value), map, &mut result, at, depth)?;
-        }
-        if result.is_empty() {
-            return Ok(any(0));
-        }
-        infer_type(&mut result);
-        bound_numbers(&mut result);
-        self.bound_containers(map, &mut result);
-        Ok(Value::Object(result))
+    /// What `schema` becomes, without the definitions and options that every result has.
+    fn normal(schema: &Value) -> Value {
+        let mut normal = normalise(schema).expect("it can be held to");
+        let map = normal.as_object_mut().expect("it is an object");
+        map.remove("$defs");
+        map.remove("x-guidance");
+        normal
     }
 
-    fn visit_keyword(
-        &mut self,
-        (key, value): (&String, &Value),
-        map: &Map<String, Value>,
-        result: &mut Map<String, Value>,
-        at: &Pointer,
-        depth: usize,
-    ) -> Result<(), SchemaError> {
-        let here = at.join(key);
-        match key.as_str() {
-            "$ref" => {
-                let reference = value.as_str().ok_or_else(|| here.error("$ref is a string"))?;
-                result.insert(key.clone(), json!(self.refer(reference, &here)?));
-            }
-            "properties" | "patternProperties" => {
-                let properties = value
-                    .as_object()
-                    .ok_or_else(|| here.error(format!("{key} is an object")))?;
-                let visited = properties
-                    .iter()
-                    .map(|(name, property)| Ok((name.clone(), self.visit(property, &here.join(name), depth + 1)?)));
-                let visited: Map<String, Value> = visited.collect::<Result<_, SchemaError>>()?;
-                result.insert(key.clone(), Value::Object(visited));
-            }
-            "additionalProperties" => {
-                result.insert(key.clone(), self.visit(value, &here, depth + 1)?);
-            }
-            "items" if value.is_array() => {
-                let items = self.visit_all(value, &here, depth)?;
-                result.insert("prefixItems".to_owned(), items);
-                let rest = map.get("additionalItems").unwrap_or(&Value::Bool(true));
-                result.insert(
-                    "items".to_owned(),
-                    self.visit(rest, &at.join("additionalItems"), depth + 1)?,
-                );
-            }
-            "items" => {
-                result.insert(key.clone(), self.visit(value, &here, depth + 1)?);
-            }
-            "prefixItems" | "anyOf" | "allOf" => {
-                let visited = self.visit_all(value, &here, depth)?;
-                result.insert(key.clone(), visited);
-            }
-            "oneOf" => self.visit_one_of(value, map, result, &here, depth)?,
-            "enum" => {
-                if value.as_array().is_none_or(Vec::is_empty) {
-                    return Err(here.error("enum is an array of at least one value"));
-                }
-                result.insert(key.clone(), value.clone());
-            }
-            "const" => {
-                result.insert(key.clone(), value.clone());
-            }
-            "pattern" => {
-                result.insert(key.clone(), value.clone());
-            }
-            "format" if map.contains_key("pattern") => {}
-            "format" => {
-                if let Some(pattern) = value.as_str().and_then(formats::pattern) {
-                    result.insert("pattern".to_owned(), json!(pattern));
-                }
-            }
-            "minimum" | "maximum" => {
-                let exclusive = if key == "minimum" {
-                    "exclusiveMinimum"
-                } else {
-                    "exclusiveMaximum"
-                };
-                // Draft 4 has a flag beside the limit.
-                let key = if map.get(exclusive) == Some(&Value::Bool(true)) {
-                    exclusive
-                } else {
-                    key
-                };
-                result.insert(key.to_owned(), value.clone());
-            }
-            "exclusiveMinimum" | "exclusiveMaximum" if value.is_boolean() => {}
-            "exclusiveMinimum" | "exclusiveMaximum" => {
-                result.insert(key.clone(), value.clone());
-            }
-            plain if PLAIN.contains(&plain) => {
-                result.insert(key.clone(), value.clone());
-            }
-            _ => {}
+    #[test]
+    fn what_is_open_is_closed_and_what_is_endless_bounded() {
+        let any = |depth: usize| json!({ "$ref": format!("#/$defs/any{depth}") });
+        let rows = [
+            (json!({}), any(0)),
+            (json!(true), any(0)),
+            (json!({ "title": "x", "description": "y", "x-own": 1 }), any(0)),
+            (json!({ "type": "string", "title": "x" }), json!({ "type": "string" })),
+            (
+                json!({ "type": "object" }),
+                json!({ "type": "object", "additionalProperties": any(1) }),
+            ),
+            (json!({ "type": "array" }), json!({ "type": "array", "items": any(1) })),
+            (
+                json!({ "properties": { "a": { "type": "null" } } }),
+                json!({ "type": "object", "properties": { "a": { "type": "null" } }, "additionalProperties": false }),
+            ),
+            (
+                json!({ "properties": { "a": { "type": "null" } }, "required": ["b"], "additionalProperties": false }),
+                json!({
+                    "type": "object", "properties": { "a": { "type": "null" } }, "required": ["b"],
+                    "additionalProperties": false
+                }),
+            ),
+            (
+                json!({ "minimum": 3 }),
+                json!({ "type": "number", "minimum": 3, "maximum": 1e15 }),
+            ),
+            (
+                json!({ "type": "integer" }),
+                json!({ "type": "integer", "minimum": -9007199254740991i64, "maximum": 9007199254740991i64 }),
+            ),
+            (
+                json!({ "type": "integer", "minimum": 1, "maximum": 2 }),
+                json!({ "type": "integer", "minimum": 1, "maximum": 2 }),
+            ),
+            (
+                json!({ "type": "number", "minimum": 0, "exclusiveMinimum": true, "maximum": 1 }),
+                json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 }),
+            ),
+            (
+                json!({ "items": [{ "type": "null" }], "additionalItems": false }),
+                json!({ "type": "array", "prefixItems": [{ "type": "null" }], "items": false }),
+            ),
+            (
+                json!({ "type": "string", "format": "color" }),
+                json!({ "type": "string" }),
+            ),
+            (
+                json!({ "type": "string", "enum": ["a"] }),
+                json!({ "type": "string", "enum": ["a"] }),
+            ),
+        ];
+        for (schema, expected) in rows {
+            assert_eq!(normal(&schema), expected, "{schema}");
         }
-        Ok(())
     }
 
-    fn visit_all(&mut self, schemas: &Value, at: &Pointer, depth: usize) -> Result<Value, SchemaError> {
-        let schemas = schemas
-            .as_array()
-            .ok_or_else(|| at.error("this is an array of schemas"))?;
-        let visited = schemas
-            .iter()
-            .enumerate()
-            .map(|(index, schema)| self.visit(schema, &at.join(index), depth + 1));
-        Ok(Value::Array(visited.collect::<Result<_, _>>()?))
+    #[test]
+    fn objects_that_are_combined_stay_open() {
+        let part = json!({ "type": "object", "properties": { "a": { "type": "null" } } });
+        let normal = normal(&json!({ "allOf": [part, { "type": "object", "required": ["b"] }] }));
+        assert_eq!(
+            normal["allOf"][0]["additionalProperties"],
+            json!({ "$ref": "#/$defs/any1" })
+        );
     }
 
-    /// The grammar engine can't see that exactly one holds; where no two can hold at once, any one will do.
-    fn visit_one_of(
-        &mut self,
-        schemas: &Value,
-        map: &Map<String, Value>,
-        result: &mut Map<String, Value>,
-        at: &Pointer,
-        depth: usize,
-    ) -> Result<(), SchemaError> {
-        let options = schemas.as_array().map_or(&[][..], Vec::as_slice);
-        // OpenAPI's way to say which property tells the options apart; every object is made to have it.
-        let tag = map.get("discriminator").and_then(|tag| tag["propertyName"].as_str());
-        for (index, first) in options.iter().enumerate() {
-            for (offset, second) in options[index + 1..].iter().enumerate() {
-                if !disjoint(self.root, first, second, tag) {
-                    let problem = format!("options {index} and {} can both hold; use anyOf", index + 1 + offset);
-                    return Err(at.error(problem));
-                }
-            }
-        }
-        let mut visited = self.visit_all(schemas, at, depth)?;
-        if let Some(tag) = tag {
-            for option in visited.as_array_mut().into_iter().flatten() {
-                let tagged = json!({ "type": "object", "required": [tag], "additionalProperties": any(1) });
-                *option = json!({ "allOf": [option.take(), tagged] });
-            }
-        }
-        let one = json!({ "anyOf": visited });
-        match result.get_mut("allOf").and_then(Value::as_array_mut) {
-            Some(all) => all.push(one),
-            None => {
-                result.insert("allOf".to_owned(), json!([one]));
-            }
-        }
-        Ok(())
-    }
-
-    /// The reference to what `reference` points at, which is visited later.
-    fn refer(&mut self, reference: &str, at: &Pointer) -> Result<String, SchemaError> {
-        let target = reference
-            .strip_prefix('#')
-            .filter(|target| target.is_empty() || target.starts_with('/'));
-        let Some(target) = target else {
-            return Err(at.error(format!(
-                "{reference} is outside of the schema; only #/… can be followed"
-            )));
-        };
-        resolve(self.root, target).map_err(|problem| at.error(problem))?;
-        let next = format!("d{}", self.names.len());
-        let name = self.names.entry(target.to_owned()).or_insert_with(|| {
-            self.pending.push((next.clone(), target.to_owned()));
-            next
+    #[test]
+    fn references_are_followed_once_each_and_also_in_circles() {
+        let schema = json!({
+            "type": "object", "properties": { "a": { "$ref": "#/definitions/x" }, "b": { "$ref": "#/definitions/x" }, "c": { "$ref": "#" } },
+            "definitions": { "x": { "type": "array", "items": { "$ref": "#/definitions/x" } } }
         });
-        Ok(format!("#/$defs/{name}"))
+        let normal = normalise(&schema).expect("it can be held to");
+        assert_eq!(normal["properties"]["a"], normal["properties"]["b"]);
+        assert_eq!(normal["$defs"]["d0"]["items"]["$ref"], "#/$defs/d0");
+        assert_eq!(normal["$defs"]["d1"]["properties"]["c"]["$ref"], "#/$defs/d1");
     }
 
-    /// Arrays and objects whose contents are left open get bounded ones.
-    fn bound_containers(&self, map: &Map<String, Value>, result: &mut Map<String, Value>) {
-        if admits(result, "array") && !result.contains_key("items") {
-            result.insert("items".to_owned(), any(1));
+    #[test]
+    fn errors_say_where_and_what_to_do() {
+        let mut deep = json!({});
+        for _ in 0..40 {
+            deep = json!({ "items": deep });
         }
-        if !admits(result, "object") {
-            return;
+        let rows = [
+            (json!(3), "a schema is an object or a boolean at #"),
+            (
+                json!({ "properties": { "a/b": { "not": {} } } }),
+                "not can't be guaranteed; leave it out at #/properties/a~1b",
+            ),
+            (
+                json!({ "if": {}, "then": {} }),
+                "if can't be guaranteed; leave it out at #",
+            ),
+            (json!({ "$ref": "#/nowhere" }), "#/nowhere points at nothing at #/$ref"),
+            (
+                json!({ "$ref": "other.json" }),
+                "other.json is outside of the schema; only #/… can be followed at #/$ref",
+            ),
+            (
+                json!({ "enum": [] }),
+                "enum is an array of at least one value at #/enum",
+            ),
+            (json!({ "anyOf": {} }), "this is an array of schemas at #/anyOf"),
+            (
+                json!({ "oneOf": [{ "type": "string" }, {}] }),
+                "options 0 and 1 can both hold; use anyOf at #/oneOf",
+            ),
+            (deep, "subschemas nest over 32 levels deep"),
+            (json!({ "enum": ["x".repeat(300_000)] }), "it may have 262144 at #"),
+        ];
+        for (schema, expected) in rows {
+            let error = normalise(&schema).expect_err("it can't be held to").to_string();
+            assert!(error.contains(expected), "{error}");
         }
-        let names = result.get("properties").and_then(Value::as_object);
-        let named = names.is_some_and(|names| !names.is_empty());
-        let required = map.get("required").and_then(Value::as_array).into_iter().flatten();
-        let all_named = required
-            .filter_map(Value::as_str)
-            .all(|name| names.is_some_and(|names| names.contains_key(name)));
-        let others = match map.get("additionalProperties") {
-            None if self.closes && named && all_named => Value::Bool(false),
-            None => any(1),
-            Some(_) => result
-                .get("additionalProperties")
-                .cloned()
-                .unwrap_or(Value::Bool(false)),
-        };
-        if self.closes && named && others != Value::Bool(false) && !result.contains_key("patternProperties") {
-            // Spelt with an escape, a name of `properties` would pass for another one; a pattern spells plainly.
-            let names = names.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-            if let Some(pattern) = names::all_but(names) {
-                result.insert("patternProperties".to_owned(), json!({ pattern: others }));
-            }
-            result.insert("additionalProperties".to_owned(), Value::Bool(false));
-        } else {
-            result.insert("additionalProperties".to_owned(), others);
-        }
-    }
-}
-
-/// Keywords that are there but ask for nothing.
-fn is_idle(keyword: &str, map: &Map<String, Value>) -> bool {
-    match keyword {
-        "uniqueItems" => map.get(keyword) == Some(&Value::Bool(false)),
-        "$anchor" => true,
-        "unevaluatedProperties" | "unevaluatedItems" => map.get(keyword) == Some(&Value::Bool(true)),
-        // Without an `if` they have no meaning, and an `if` is refused itself.
-        "then" | "else" => true,
-        _ => false,
-    }
-}
-
-/// A schema that speaks only of objects means an object; so for arrays, strings and numbers.
-fn infer_type(result: &mut Map<String, Value>) {
-    let of = |keys: &[&str]| keys.iter().any(|&key| result.contains_key(key));
-    if of(&["type", "enum", "const", "$ref", "anyOf", "allOf"]) {
-        return;
-    }
-    let kind = if of(&[
-        "properties",
-        "patternProperties",
-        "additionalProperties",
-        "required",
-        "minProperties",
-        "maxProperties",
-    ]) {
-        "object"
-    } else if of(&["items", "prefixItems", "minItems", "maxItems"]) {
-        "array"
-    } else if of(&["minLength", "maxLength", "pattern"]) {
-        "string"
-    } else if of(&[
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-    ]) {
-        "number"
-    } else {
-        return;
-    };
-    result.insert("type".to_owned(), json!(kind));
-}
-
-/// True if the schema's own type includes `kind`.
-fn admits(result: &Map<String, Value>, kind: &str) -> bool {
-    match result.get("type") {
-        Some(Value::String(name)) => name == kind,
-        Some(Value::Array(names)) => names.iter().any(|name| name == kind),
-        _ => false,
-    }
-}
-
-/// Numbers without limits get some.
-fn bound_numbers(result: &mut Map<String, Value>) {
-    let (low, high) = if admits(result, "number") {
-        (json!(-NUMBER_LIMIT), json!(NUMBER_LIMIT))
-    } else if admits(result, "integer") {
-        (json!(-INTEGER_LIMIT), json!(INTEGER_LIMIT))
-    } else {
-        return;
-    };
-    let limit = |keys: [&str; 2]| keys.iter().find_map(|&key| result.get(key)?.as_f64());
-    let (least, most) = (
-        limit(["minimum", "exclusiveMinimum"]),
-        limit(["maximum", "exclusiveMaximum"]),
-    );
-    if least.is_none() && most.is_none_or(|most| low.as_f64().is_some_and(|low| low < most)) {
-        result.insert("minimum".to_owned(), low);
-    }
-    if most.is_none() && least.is_none_or(|least| high.as_f64().is_some_and(|high| high > least)) {
-        result.insert("maximum".to_owned(), high);
     }
 }

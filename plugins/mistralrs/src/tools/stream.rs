@@ -200,3 +200,118 @@ pub(crate) fn begins_call(text: &str) -> Option<bool> {
     }
     Some(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is shown and what is called, whatever the borders between the pieces: `[name arguments]` for a call.
+    fn check(template: &str, text: &str, expected: &str) {
+        let format = ToolFormat::detect(template).expect("the template has tools");
+        let tools = ["sum", "x y"].map(|name| Callable {
+            name: name.to_owned(),
+            parameters: None,
+        });
+        for length in [1, 2, 3, 7, text.len().max(1)] {
+            let mut stream = ToolStream::new(format, tools.to_vec(), Vec::new());
+            let mut found = String::new();
+            let mut note = |parsed: Vec<Parsed>| {
+                for parsed in parsed {
+                    match parsed {
+                        Parsed::Text(piece) => {
+                            assert_eq!(&text[piece.start..piece.end()], piece.text);
+                            found.push_str(&piece.text);
+                        }
+                        Parsed::Call(call) => found.push_str(&format!("[{} {}]", call.name, call.arguments)),
+                    }
+                }
+            };
+            let mut start = 0;
+            while start < text.len() {
+                let end = text
+                    .floor_char_boundary((start + length).min(text.len()))
+                    .max(start + 1);
+                let end = text.ceil_char_boundary(end);
+                note(stream.push(&Piece {
+                    start,
+                    text: text[start..end].to_owned(),
+                }));
+                start = end;
+            }
+            note(stream.finish());
+            assert_eq!(found, expected, "{text:?} by {length}");
+        }
+    }
+
+    #[test]
+    fn hermes() {
+        let check = |text: &str, expected: &str| check("tools <tool_call>", text, expected);
+        let call = "<tool_call>\n{\"name\": \"sum\", \"arguments\": {\"a\": [1, {\"b\": \"}\"}]}}\n</tool_call>";
+        let called = "[sum {\"a\":[1,{\"b\":\"}\"}]}]";
+        check(call, called);
+        check(&format!("Héllo  {call}\n"), &format!("Héllo{called}"));
+        check(&format!("{call}\n{call}{call}"), &called.repeat(3));
+        check(&format!("{call}\n\nDone. "), &format!("{called}\n\nDone."));
+        check("a <tool_ call> b ", "a <tool_ call> b ");
+        check("a <tool_call", "a <tool_call");
+        check("a\n<tool_call>\n{\"name\": \"sum\", \"argum", "a");
+        check("<tool_call>{\"name\":\"sum\"}", "[sum {}]");
+        check(
+            "<tool_call>{\"name\":\"sum\",\"arguments\":\"{\\\"a\\\":1}\"}</tool_call>",
+            "[sum {\"a\":1}]",
+        );
+        check("<tool_call>hm</tool_call>", "<tool_call>hm</tool_call>");
+        check(
+            "<tool_call>{\"name\": \"other\"}</tool_call>!",
+            "<tool_call>{\"name\": \"other\"}</tool_call>!",
+        );
+        check(
+            "<tool_call>{nonsense}</tool_call>!",
+            "<tool_call>{nonsense}</tool_call>!",
+        );
+    }
+
+    #[test]
+    fn mistral() {
+        let check_args = |text: &str, expected: &str| check("tools [TOOL_CALLS] [ARGS]", text, expected);
+        let check = |text: &str, expected: &str| check("tools [TOOL_CALLS]", text, expected);
+        check(
+            "[TOOL_CALLS] [{\"name\": \"sum\", \"arguments\": {}}, {\"name\": \"x y\"}]",
+            "[sum {}][x y {}]",
+        );
+        check(
+            "so [TOOL_CALLS][{\"name\": \"sum\", \"arguments\": {}}] [TOOL",
+            "so[sum {}] [TOOL",
+        );
+        check_args(
+            "[TOOL_CALLS]sum[ARGS]{\"a\": 1}[TOOL_CALLS]x y[CALL_ID]abc123DEF[ARGS]{}",
+            "[sum {\"a\":1}][x y {}]",
+        );
+        check_args("[TOOL_CALLS]nothing[ARGS]{}", "[TOOL_CALLS]nothing[ARGS]{}");
+    }
+
+    #[test]
+    fn llama() {
+        let check = |text: &str, expected: &str| check("tools <|python_tag|>", text, expected);
+        check(" \n{\"name\": \"sum\", \"parameters\": {\"a\": 1}}", "[sum {\"a\":1}]");
+        check(
+            "<|python_tag|>{ \"name\" : \"sum\"}; {\"name\":\"x y\"}",
+            "[sum {}][x y {}]",
+        );
+        check("{\"name\": \"Bob\", \"age\": 3}", "{\"name\": \"Bob\", \"age\": 3}");
+        check("{\"name\": \"sum\", \"par", "{\"name\": \"sum\", \"par");
+        check("{\"age\": 3}", "{\"age\": 3}");
+        check("Take {\"name\": \"sum\"}", "Take {\"name\": \"sum\"}");
+        check("  ", "  ");
+        check("", "");
+    }
+
+    #[test]
+    fn tags() {
+        let check = |text: &str, expected: &str| check("tools <tool_call> <function=", text, expected);
+        let call = "<tool_call>\n<function=sum>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\nx\ny\n</parameter>\n</function>\n</tool_call>";
+        check(call, "[sum {\"a\":1,\"b\":\"x\\ny\"}]");
+        check(&format!("{call}\n{call}"), &"[sum {\"a\":1,\"b\":\"x\\ny\"}]".repeat(2));
+        check("a <tool_call>\n<function=sum>\n<para", "a");
+    }
+}
