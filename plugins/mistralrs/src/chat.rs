@@ -152,7 +152,7 @@ impl Shared {
                     completion_tokens: reply.tokens(),
                     cached_tokens: 0,
                 })),
-                Some(End::Failed(problem)) => break Err(PluginError::instance(problem)),
+                Some(End::Failed(error)) => break Err(error),
                 None => {}
             }
             let last = matches!(events.last(), Some(ChatEvent::Finished(_)));

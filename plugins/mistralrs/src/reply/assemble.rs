@@ -62,11 +62,11 @@ impl Assembler {
 
     /// What the next token brings.
     pub(super) fn push(&mut self, sampled: Sampled) -> Step {
-        if let Verdict::Fails(problem) = sampled.verdict {
+        if let Verdict::Fails(error) = sampled.verdict {
             self.ended = true;
             return Step {
                 events: Vec::new(),
-                end: Some(End::Failed(problem)),
+                end: Some(End::Failed(error)),
             };
         }
         self.tokens = self.tokens.saturating_add(1);

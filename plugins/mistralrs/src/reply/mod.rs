@@ -9,7 +9,7 @@ mod processor;
 
 use std::sync::Arc;
 
-use sensorium_contract::{ChatEvent, ChatRefused, ChatRequest, FinishReason};
+use sensorium_contract::{ChatEvent, ChatRefused, ChatRequest, FinishReason, PluginError};
 use tokenizers_021::Tokenizer;
 use tokio::sync::mpsc;
 
@@ -63,8 +63,8 @@ pub(crate) struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     Finished(FinishReason),
-    /// No token could be chosen. The message is for logs.
-    Failed(String),
+    /// No token could be chosen.
+    Failed(PluginError),
 }
 
 // === impl Replies ===

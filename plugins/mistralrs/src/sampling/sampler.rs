@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sensorium_contract::Sampling;
+use sensorium_contract::{PluginError, Sampling};
 use tokio::sync::mpsc;
 
 use super::{Logprobs, filters::Filters, noise::Noise, peak, penalties::Penalties};
@@ -42,8 +42,8 @@ pub(crate) enum Verdict {
     Ends,
     /// The grammar allows nothing after it.
     Completes,
-    /// No token could be chosen; the id means nothing. The text is for logs.
-    Fails(String),
+    /// No token could be chosen; the id means nothing.
+    Fails(PluginError),
 }
 
 /// Chooses the tokens of one call. The engine asks from its own threads; what is chosen goes out through a channel,
@@ -118,7 +118,7 @@ impl TokenSampler {
     pub(crate) fn give_up(&self) -> u32 {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended = true;
-        let verdict = Verdict::Fails("choosing a token panicked".to_owned());
+        let verdict = Verdict::Fails(PluginError::instance("choosing a token panicked"));
         let id = state.end();
         // Nobody may be there to hear it.
         let _ = state.tokens.try_send(Sampled {
@@ -152,16 +152,16 @@ impl State {
                 };
                 Sampled { id, logprobs, verdict }
             }
-            Err(problem) => Sampled {
+            Err(error) => Sampled {
                 id: self.end(),
                 logprobs: None,
-                verdict: Verdict::Fails(problem),
+                verdict: Verdict::Fails(error),
             },
         }
     }
 
     /// The next token, and whether the grammar allows nothing after it.
-    fn choose(&mut self, logits: &[f32]) -> Result<(u32, bool), String> {
+    fn choose(&mut self, logits: &[f32]) -> Result<(u32, bool), PluginError> {
         let mask = self.guide.mask()?;
         let id = self.draw(logits, mask.as_ref())?;
         if self.stop_ids.contains(&id) {
@@ -178,19 +178,20 @@ impl State {
         Ok((id, self.guide.is_complete()))
     }
 
-    fn draw(&mut self, logits: &[f32], mask: Option<&Mask>) -> Result<u32, String> {
+    fn draw(&mut self, logits: &[f32], mask: Option<&Mask>) -> Result<u32, PluginError> {
         let noise = Noise::new(self.seed, self.step);
+        let no_number = || PluginError::model("the model computed no logit that is a number");
         let Some(mask) = mask else {
-            let chosen = self.filters.choose(logits, noise);
-            return chosen.ok_or_else(|| "the model computed no logit that is a number".to_owned());
+            return self.filters.choose(logits, noise).ok_or_else(no_number);
         };
         mask.copy_allowed(logits, &mut self.left);
         if let Some(id) = self.filters.choose(&self.left, noise) {
             return Ok(id);
         }
-        peak(logits).ok_or("the model computed no logit that is a number")?;
+        peak(logits).ok_or_else(no_number)?;
         // Everything that the grammar allows is impossible under the model.
-        mask.first().ok_or_else(|| "the grammar allows no token".to_owned())
+        mask.first()
+            .ok_or_else(|| PluginError::instance("the grammar allows no token"))
     }
 }
 
@@ -250,7 +251,7 @@ mod tests {
         let (sampler, mut tokens) = sampler(greedy(), None);
         assert_eq!(sampler.next(&mut [f32::NAN; 4]), 3);
         let verdict = tokens.try_recv().expect("it says so").verdict;
-        assert!(matches!(verdict, Verdict::Fails(problem) if problem.contains("no logit")));
+        assert!(matches!(verdict, Verdict::Fails(error) if error.message.contains("no logit")));
     }
 
     #[test]

@@ -23,6 +23,9 @@ const STACK_BYTES: usize = 64 << 20;
 /// Longest message about a schema that the compiler refuses.
 const MAX_MESSAGE: usize = 300;
 
+/// Where the engine gave up in a way that says nothing to the caller.
+const BEYOND: &str = "it is beyond what the grammar engine can do";
+
 /// Compiles grammars for one vocabulary. Work and memory are bounded, both to compile and to follow a grammar.
 pub(crate) struct Grammars {
     factory: Arc<ParserFactory>,
@@ -47,6 +50,8 @@ impl Grammars {
             // A state takes one or two kB, and each reply has its own.
             max_lexer_states: 20_000,
             max_grammar_size: 200_000,
+            // An object with as many optional properties has a row of some items for each.
+            max_items_in_row: 10_000,
             verbose_errors: false,
             ..ParserLimits::default()
         };
@@ -91,7 +96,7 @@ impl Grammars {
         let thread = thread.map_err(|error| format!("no thread to compile it: {error}"))?;
         let compiled = match thread.join() {
             Ok(compiled) => compiled.map_err(|error| error.to_string()),
-            Err(_) => Err("it is beyond what the grammar engine can do".to_owned()),
+            Err(_) => Err(BEYOND.to_owned()),
         };
         let mut matcher = compiled.map_err(|message| shorten(&message))?;
         match matcher.compute_mask() {
@@ -101,8 +106,23 @@ impl Grammars {
     }
 }
 
-/// The first lines of a message, which may go on with the whole grammar.
+/// What the caller should hear of an engine's message, which may go on with the whole grammar.
 fn shorten(message: &str) -> String {
-    let message = message.split("\n\n").next().unwrap_or(message).trim();
+    if message.starts_with("panic") {
+        return BEYOND.to_owned();
+    }
+    if message.contains("NoExtension") {
+        return "no value is valid under it".to_owned();
+    }
+    let mut lines = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('<'));
+    let first = lines.next().unwrap_or(BEYOND);
+    // Where the message quotes, its point comes last.
+    let message = match lines.find_map(|line| line.strip_prefix("error: ")) {
+        Some(point) => format!("{first} {point}"),
+        None => first.to_owned(),
+    };
     message[..message.floor_char_boundary(MAX_MESSAGE)].to_owned()
 }

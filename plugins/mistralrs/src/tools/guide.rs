@@ -1,6 +1,7 @@
 //! What keeps a reply to its grammar, token by token.
 
 use llguidance::{Matcher, toktrie::SimpleVob};
+use sensorium_contract::PluginError;
 
 use super::stream::begins_call;
 use crate::text::Vocabulary;
@@ -75,8 +76,8 @@ impl Guide {
     /// The tokens that may come next; `None`: any.
     ///
     /// # Errors
-    /// In words, if the grammar has become too complex to follow.
-    pub(crate) fn mask(&mut self) -> Result<Option<Mask>, String> {
+    /// The caller's: the grammar has become too complex to follow.
+    pub(crate) fn mask(&mut self) -> Result<Option<Mask>, PluginError> {
         match self {
             Self::Always(matcher) => mask_of(matcher).map(Some),
             Self::Free | Self::Lazy(_) => Ok(None),
@@ -87,11 +88,11 @@ impl Guide {
     ///
     /// # Errors
     /// As for `mask`.
-    pub(crate) fn accept(&mut self, token: u32) -> Result<Option<Mask>, String> {
+    pub(crate) fn accept(&mut self, token: u32) -> Result<Option<Mask>, PluginError> {
         match self {
             Self::Free => Ok(None),
             Self::Always(matcher) if matcher.is_stopped() => Ok(None),
-            Self::Always(matcher) => matcher.consume_token(token).map(|()| None).map_err(in_words),
+            Self::Always(matcher) => matcher.consume_token(token).map(|()| None).map_err(astray),
             Self::Lazy(lazy) => {
                 if !lazy.begins(token) {
                     return Ok(None);
@@ -165,12 +166,16 @@ impl Trigger {
     }
 }
 
-fn mask_of(matcher: &mut Matcher) -> Result<Mask, String> {
-    matcher.compute_mask_or_eos().map(Mask).map_err(in_words)
+fn mask_of(matcher: &mut Matcher) -> Result<Mask, PluginError> {
+    matcher.compute_mask_or_eos().map(Mask).map_err(astray)
 }
 
-fn in_words(error: impl std::fmt::Display) -> String {
-    let mut text = error.to_string();
-    text.truncate(text.floor_char_boundary(300));
-    format!("the grammar of the reply could not be followed: {text}")
+/// The work that a step may cost is bounded, and a grammar can need more.
+fn astray(error: impl std::fmt::Display) -> PluginError {
+    let text = error.to_string();
+    let text = text.lines().next().unwrap_or_default();
+    let text = &text[..text.floor_char_boundary(200)];
+    PluginError::caller(format!(
+        "the schema became too complex to follow; simplify its patterns and unions ({text})"
+    ))
 }

@@ -73,7 +73,7 @@ fn string(dice: &mut Dice) -> Value {
 fn integer(dice: &mut Dice) -> Value {
     let low = dice.roll(2000) as i64 - 1000;
     match dice.roll(5) {
-        0 => json!({ "type": "integer" }),
+        0 => json!({ "type": "integer", "maximum": u64::MAX }),
         1 => json!({ "type": "integer", "minimum": low }),
         2 => json!({ "type": "integer", "exclusiveMaximum": low }),
         3 => json!({ "type": "integer", "multipleOf": 5, "minimum": -20, "maximum": 1000 }),
@@ -154,7 +154,7 @@ fn reply(replies: &Replies, request: &ChatRequest) -> Result<Option<Vec<u8>>, St
                 return Ok(Some(bytes));
             }
             Verdict::Ends => return Ok(Some(bytes)),
-            Verdict::Fails(problem) => return Err(problem),
+            Verdict::Fails(error) => return Err(error.message),
         }
     }
     Ok(None)

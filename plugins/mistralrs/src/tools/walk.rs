@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     SchemaError,
-    bounds::{admits, bound_numbers, infer_type},
+    bounds::{admits, bound_numbers, infer_type, is_tellable_step},
     disjoint::disjoint,
     formats, names,
     pointer::{Pointer, resolve},
@@ -196,6 +196,11 @@ impl<'a> Walk<'a> {
             "exclusiveMinimum" | "exclusiveMaximum" if value.is_boolean() => {}
             "exclusiveMinimum" | "exclusiveMaximum" => {
                 result.insert(key.clone(), value.clone());
+            }
+            "multipleOf" if !is_tellable_step(value) => {
+                return Err(here.error(format!(
+                    "multiples of {value} can't be guaranteed; leave multipleOf out"
+                )));
             }
             plain if PLAIN.contains(&plain) => {
                 result.insert(key.clone(), value.clone());
