@@ -5,17 +5,18 @@
 //! to come back; a message names no path, socket or pointer of this machine; and a new
 //! kind of error doesn't compile until it has its status here.
 
+mod reply;
+
 use std::borrow::Cow;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use sensorium_engine::Error as EngineError;
-use sensorium_engine::{ItemErrorCode, RefusalCode, RejectReason};
+use sensorium_engine::{Error as EngineError, RejectReason};
 use sensorium_media::MediaError;
 
-use crate::wire::error::{ErrorBody, ErrorObject};
+use self::reply::{RATE_LIMIT, Reply, SERVER, SHORTLY, engine_reply, media_reply};
+use crate::wire::error::ErrorBody;
 
 /// Why a request is refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -111,20 +112,6 @@ pub(crate) enum ApiError {
     #[error("internal error: {0}")]
     Internal(&'static str),
 }
-
-/// What an error looks like over HTTP.
-struct Reply {
-    status: StatusCode,
-    kind: &'static str,
-    code: Option<&'static str>,
-    param: Option<String>,
-    retry_after: Option<Duration>,
-}
-
-const INVALID_REQUEST: &str = "invalid_request_error";
-const RATE_LIMIT: &str = "rate_limit_error";
-const SERVER: &str = "server_error";
-const SHORTLY: Duration = Duration::from_secs(1);
 
 // === impl ApiError ===
 
@@ -324,101 +311,5 @@ impl ResponseError for ApiError {
         let body = reply.body(self.public_message());
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         response.body(serde_json::to_vec(&body).unwrap_or_default())
-    }
-}
-
-// === impl Reply ===
-
-impl Reply {
-    fn new(status: StatusCode, kind: &'static str, code: &'static str) -> Self {
-        Self {
-            status,
-            kind,
-            code: Some(code),
-            param: None,
-            retry_after: None,
-        }
-    }
-
-    fn invalid(status: StatusCode, code: &'static str) -> Self {
-        Self::new(status, INVALID_REQUEST, code)
-    }
-
-    fn param(mut self, param: &str) -> Self {
-        self.param = Some(param.to_owned());
-        self
-    }
-
-    fn retry(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
-        self
-    }
-
-    fn body(self, message: String) -> ErrorBody {
-        ErrorBody {
-            error: ErrorObject {
-                message,
-                kind: self.kind.to_owned(),
-                param: self.param,
-                code: self.code.map(str::to_owned),
-            },
-        }
-    }
-}
-
-/// What the engine's errors look like.
-fn engine_reply(error: &EngineError) -> Reply {
-    match error {
-        EngineError::ModelNotFound { .. } => Reply::invalid(StatusCode::NOT_FOUND, "model_not_found"),
-        EngineError::TaskUnsupported { .. } => Reply::invalid(StatusCode::BAD_REQUEST, "task_unsupported"),
-        EngineError::QueueFull { retry_after, .. } => {
-            Reply::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "queue_full").retry(*retry_after)
-        }
-        EngineError::Unavailable { retry_after, .. } => {
-            Reply::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, "model_unavailable").retry(*retry_after)
-        }
-        EngineError::Draining => Reply::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, "server_draining").retry(SHORTLY),
-        EngineError::Deadline => Reply::new(StatusCode::GATEWAY_TIMEOUT, SERVER, "deadline_exceeded"),
-        // The client is gone, so nobody reads this: 499 as nginx writes it in its log.
-        EngineError::Cancelled => Reply::invalid(
-            StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            "client_closed_request",
-        ),
-        EngineError::Item { error, .. } => {
-            let code = match error.code {
-                ItemErrorCode::InvalidInput => "invalid_input",
-                ItemErrorCode::ContextLength => "context_length_exceeded",
-            };
-            Reply::invalid(StatusCode::BAD_REQUEST, code)
-        }
-        EngineError::Refused(refused) => {
-            let code = match refused.code {
-                RefusalCode::InvalidInput => "invalid_input",
-                RefusalCode::ContextLength => "context_length_exceeded",
-                RefusalCode::Schema => "invalid_json_schema",
-            };
-            Reply::invalid(StatusCode::BAD_REQUEST, code)
-        }
-        EngineError::Caller { .. } => Reply::invalid(StatusCode::BAD_REQUEST, "invalid_input"),
-        EngineError::Model { .. } => Reply::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "model_error"),
-        EngineError::Crashed { .. } => {
-            Reply::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, "model_crashed").retry(SHORTLY)
-        }
-    }
-}
-
-/// What media's errors look like: the image's fault, unless time or the server ran out.
-fn media_reply(error: &MediaError) -> Reply {
-    let code = error.code();
-    match error {
-        MediaError::UrlBlocked
-        | MediaError::FetchFailed(_)
-        | MediaError::TooManyPixels { .. }
-        | MediaError::TooManyBytes { .. }
-        | MediaError::TooMuchTogether
-        | MediaError::UnsupportedFormat
-        | MediaError::Invalid(_) => Reply::invalid(StatusCode::BAD_REQUEST, code),
-        MediaError::Deadline => Reply::new(StatusCode::GATEWAY_TIMEOUT, SERVER, code),
-        MediaError::Stopped => Reply::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, "server_draining").retry(SHORTLY),
     }
 }

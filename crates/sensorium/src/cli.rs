@@ -83,6 +83,9 @@ pub(crate) struct ServeOptions {
     /// Deadline of a request that names none
     #[arg(long, env = "SENSORIUM_TIMEOUT", default_value = "60s", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) timeout: Duration,
+    /// The same for a chat or a completion; by default as long as OpenAI's own clients wait
+    #[arg(long, env = "SENSORIUM_CHAT_TIMEOUT", default_value = "10m", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) chat_timeout: Duration,
     /// Longest deadline that a request may ask for
     #[arg(long, env = "SENSORIUM_MAX_TIMEOUT", default_value = "10m", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) max_timeout: Duration,

@@ -94,6 +94,7 @@ fn api_config(options: &ServeOptions) -> Config {
         max_body: options.max_body,
         body_budget: options.body_budget.max(options.max_body),
         timeout: options.timeout.min(options.max_timeout),
+        chat_timeout: options.chat_timeout.min(options.max_timeout),
         max_timeout: options.max_timeout,
         drain_grace: options.grace,
         ..Config::default()
