@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     engine::{Engine, Load, exit_with_engine, guarded},
-    prompt::{Preparer, Prompted},
+    prompt::{Input, Preparer, Prompted},
     reply::{Call, End, Replies},
 };
 
@@ -80,7 +80,7 @@ impl Shared {
             prepared = prepared => prepared,
             () = reply.cancelled() => return,
         };
-        let (prompted, call) = match prepared.map_err(|error| error.to_string()).flatten() {
+        let (mut prompted, call) = match prepared.map_err(|error| error.to_string()).flatten() {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(refused)) => {
                 // If nobody waits for it, nobody is to be told.
@@ -92,9 +92,35 @@ impl Shared {
                 return;
             }
         };
-        if let Err(error) = self.generate(prompted, call, &reply).await {
+        let result = match self.look(&mut prompted.input, &reply).await {
+            Ok(true) => self.generate(prompted, call, &reply).await,
+            Ok(false) => return,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
             reply.fail(error).await;
         }
+    }
+
+    /// Where images are seen outside the engine, looks at one after another; `false` if nobody waits for it any more.
+    async fn look(self: &Arc<Self>, input: &mut Input, reply: &ChatReply) -> Result<bool, PluginError> {
+        let Input::Images { images, .. } = input else { return Ok(true) };
+        for image in images {
+            let (shared, pixels) = (self.clone(), std::mem::take(image));
+            let seen = tokio::task::spawn_blocking(move || guarded(|| shared.preparer.look(pixels)));
+            let seen = tokio::select! {
+                seen = seen => seen,
+                () = reply.cancelled() => return Ok(false),
+            };
+            *image = match seen.map_err(|error| error.to_string()).flatten() {
+                Ok(Ok(seen)) => seen,
+                Ok(Err(too_long)) => return Err(PluginError::model(too_long.to_string())),
+                Err(problem) => return Err(PluginError::instance(format!("an image could not be seen: {problem}"))),
+            };
+            // An image is more work than a token.
+            reply.tick();
+        }
+        Ok(true)
     }
 
     /// All that takes time before the engine comes in.

@@ -17,5 +17,6 @@ mod reply;
 mod sampling;
 mod text;
 mod tools;
+mod vision_fast;
 
 pub use plugin::MistralrsPlugin;

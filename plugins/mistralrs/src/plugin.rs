@@ -69,7 +69,7 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
         });
     };
     step("weights", 0);
-    let loaded = model::load(&dir, &options, &placement)?;
+    let loaded = model::load(&dir, &options, &placement, threads(request.threads))?;
     step("weights", 1);
     let capabilities = capabilities(&loaded, &dir, &options, &placement);
     tracing::info!(
@@ -96,6 +96,12 @@ fn limit_threads(threads: Option<usize>) {
     unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
 }
 
+/// How many threads kernels use: as many as were asked for, or one for each core.
+fn threads(wanted: Option<usize>) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    wanted.unwrap_or_else(all)
+}
+
 fn chatter(loaded: Loaded, options: &Options) -> Result<Chatter, LoadError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CARRIERS)
@@ -112,6 +118,7 @@ fn chatter(loaded: Loaded, options: &Options) -> Result<Chatter, LoadError> {
             codec: loaded.codec,
             template: loaded.template,
             vision: loaded.vision,
+            numbers: loaded.numbers,
             context_length: loaded.context_length,
             max_images: options.max_images,
             multimodal: loaded.multimodal,

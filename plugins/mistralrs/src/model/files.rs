@@ -1,11 +1,18 @@
 //! The configuration files of a Hugging Face directory, checked, and put where mistral.rs reads them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
+use mistralrs::MultimodalLoaderType;
 use serde_json::{Map, Value, json};
 use tokenizers_021::Tokenizer;
 
-use super::{architecture::Architecture, facts::Facts, vision::{Vision, VisionFiles}};
+use super::{
+    architecture::Architecture,
+    config::{count_layers_as_llava, translate},
+    facts::Facts,
+    numbers::Numbers,
+    vision::{Vision, VisionFiles},
+};
 use crate::{
     checkpoint::{ModelDir, Staging, weights},
     error::LoadError,
@@ -27,8 +34,17 @@ pub(crate) struct ModelFiles {
     pub(crate) vision: Option<Vision>,
     /// `None`: it only continues text.
     pub(crate) template: Option<ChatTemplate>,
+    pub(crate) tokenizer: Tokenizer,
+    /// Tokens that end a reply; at least one.
+    pub(crate) end: Vec<u32>,
+    /// How prompts are written for the engine.
+    pub(crate) numbers: Numbers,
     /// Numbers in its weights.
     pub(crate) parameters: u64,
+    /// config.json.
+    pub(crate) config: Map<String, Value>,
+    /// Files of weights, by the names that they have for the caller, and where the engine reads them.
+    pub(crate) weights: Vec<(String, PathBuf)>,
 }
 
 // === impl ModelFiles ===
@@ -43,14 +59,22 @@ impl ModelFiles {
         let name = config.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
         let name = name.ok_or_else(|| LoadError::file("config.json", "has no `architectures`"))?;
         let architecture = Architecture::find(name)?;
+        let mut config = translate(&config, name);
         let vision = read_vision(dir, &architecture, &config, options)?;
 
-        let tokenizer = stage_tokenizer(dir, staging)?;
+        let tokenizer = read_tokenizer(dir)?;
         let tokens = dir.object("tokenizer_config.json")?.unwrap_or_default();
         let template = ChatTemplate::read(dir, &tokens)?;
         check_image_token(&config, vision.as_ref(), &tokenizer)?;
+        let numbers = vision.as_ref().map(|vision| vision.numbers(|name| tokenizer.token_to_id(name)));
+        let numbers = numbers.unwrap_or_default();
         let end = end_tokens(dir, &config, &tokens, template.as_ref(), &tokenizer)?;
 
+        let engine_tokenizer = numbers.tokenizer(extent(&config, &tokenizer)?);
+        staging.write("tokenizer.json", engine_tokenizer.to_string().as_bytes())?;
+        if let Architecture::Multimodal(MultimodalLoaderType::LLaVA) = architecture {
+            count_layers_as_llava(&mut config)?;
+        }
         staging.write_json("config.json", &config)?;
         staging.write("chat_template.jinja", AS_IT_IS.as_bytes())?;
         staging.write_json("tokenizer_config.json", &Map::new())?;
@@ -61,11 +85,17 @@ impl ModelFiles {
         } else if let Architecture::Multimodal(_) = architecture {
             stage_as_they_are(dir, staging)?;
         }
+        let (parameters, weights) = stage_weights(dir, staging)?;
         Ok(Self {
             architecture,
             vision,
             template,
-            parameters: stage_weights(dir, staging)?,
+            tokenizer,
+            end,
+            numbers,
+            parameters,
+            config,
+            weights,
         })
     }
 }
@@ -105,27 +135,27 @@ fn stage_as_they_are(dir: &ModelDir, staging: &Staging) -> Result<(), LoadError>
     Ok(())
 }
 
-/// The engine's own reading of tokenizer.json panics on what is not checked here.
-fn stage_tokenizer(dir: &ModelDir, staging: &Staging) -> Result<Tokenizer, LoadError> {
+fn read_tokenizer(dir: &ModelDir) -> Result<Tokenizer, LoadError> {
     const NAME: &str = "tokenizer.json";
     let Some(bytes) = dir.read(NAME)? else {
         let problem = "is missing; make it with transformers: \
                        AutoTokenizer.from_pretrained(directory, use_fast=True).save_pretrained(directory)";
         return Err(LoadError::file(NAME, problem));
     };
-    let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| LoadError::file(NAME, error))?;
-    let mut object: Value = serde_json::from_slice(&bytes).map_err(|error| LoadError::file(NAME, error))?;
-    if !object["model"]["vocab"].is_object() {
-        let problem = "has a vocabulary that is a list (Unigram); mistral.rs reads only BPE and WordPiece";
-        return Err(LoadError::file(NAME, problem));
-    }
-    if !object["added_tokens"].is_array() {
-        object["added_tokens"] = json!([]);
-        staging.write(NAME, object.to_string().as_bytes())?;
-    } else {
-        staging.write(NAME, &bytes)?;
-    }
+    let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| LoadError::file(NAME, error))?;
+    // Nothing is cut or filled up here.
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(|error| LoadError::file(NAME, error))?;
     Ok(tokenizer)
+}
+
+/// How many tokens the engine needs to know: all of the tokenizer's and all that the model has logits for.
+fn extent(config: &Map<String, Value>, tokenizer: &Tokenizer) -> Result<u32, LoadError> {
+    let highest = tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id + 1);
+    let config = Facts::new("config.json", config);
+    let own = config.section_or_self("text_config").number("vocab_size")?;
+    let own = own.or(config.number("vocab_size")?).unwrap_or(0);
+    Ok(own.max(highest))
 }
 
 /// The engine finds images by the token's text, the model by its id.
@@ -134,7 +164,7 @@ fn check_image_token(
     vision: Option<&Vision>,
     tokenizer: &Tokenizer,
 ) -> Result<(), LoadError> {
-    let Some(token) = vision.and_then(Vision::token) else {
+    let Some(token) = vision.map(Vision::token) else {
         return Ok(());
     };
     let Some(id) = tokenizer.token_to_id(token) else {
@@ -174,14 +204,9 @@ fn end_tokens(
     let written = |end: &&&str| template.is_some_and(|template| template.mentions(end));
     found.extend(TURN_ENDS.iter().filter(written).filter_map(|end| tokenizer.token_to_id(end)));
 
-    let vocabulary = tokenizer.get_vocab(true);
-    let (good, bad): (Vec<u32>, Vec<u32>) = found.into_iter().partition(|&id| {
-        // The engine goes from the id to its text and back.
-        let text = tokenizer.decode(&[id], false).unwrap_or_default();
-        vocabulary.get(&text) == Some(&id)
-    });
+    let (good, bad): (Vec<u32>, Vec<u32>) = found.into_iter().partition(|&id| tokenizer.id_to_token(id).is_some());
     if !bad.is_empty() {
-        tracing::warn!(ids = ?bad, "end tokens that the tokenizer can't write are left out");
+        tracing::warn!(ids = ?bad, "end tokens that the tokenizer doesn't have are left out");
     }
     if good.is_empty() {
         let problem = "names no `eos_token_id` that the tokenizer knows; replies would never end";
@@ -199,10 +224,11 @@ pub(crate) fn special(tokens: &Map<String, Value>, key: &str) -> Option<String> 
     }
 }
 
-/// Links to the weights, by names that the engine looks for; answers how many numbers they hold.
-fn stage_weights(dir: &ModelDir, staging: &Staging) -> Result<u64, LoadError> {
+/// Links to the weights, by names that the engine looks for; answers how many numbers they hold, and where they are.
+fn stage_weights(dir: &ModelDir, staging: &Staging) -> Result<(u64, Vec<(String, PathBuf)>), LoadError> {
     let names = dir.weights()?;
     let mut numbers = 0;
+    let mut links = Vec::new();
     for (index, name) in names.iter().enumerate() {
         dir.mark_weights(name)?;
         let path = dir.find(name)?.ok_or_else(|| LoadError::file(name, "is missing"))?;
@@ -211,7 +237,7 @@ fn stage_weights(dir: &ModelDir, staging: &Staging) -> Result<u64, LoadError> {
             1 => "model.safetensors".to_owned(),
             all => format!("model-{:05}-of-{all:05}.safetensors", index + 1),
         };
-        staging.link(&link, &path)?;
+        links.push((name.clone(), staging.link(&link, &path)?));
     }
-    Ok(numbers)
+    Ok((numbers, links))
 }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use mistralrs::{
     DefaultSchedulerMethod, DeviceMapSetting, IsqType, MemoryGpuConfig, MistralRs, PagedAttentionConfig,
-    PagedCacheType, SchedulerConfig, TokenSource,
+    MultimodalLoaderType, PagedCacheType, SchedulerConfig, TokenSource,
     core::{
-        GGUFLoaderBuilder, GGUFSpecificConfig, Loader, MistralRsBuilder, MultimodalLoaderBuilder,
+        AdapterPaths, GGUFLoaderBuilder, GGUFSpecificConfig, Loader, LocalModelPaths, MistralRsBuilder, ModelPaths, MultimodalLoaderBuilder,
         MultimodalSpecificConfig, NormalLoaderBuilder, NormalSpecificConfig, Pipeline,
     },
     parse_isq_value,
 };
+use tokenizers_021::Tokenizer;
 use tokio::sync::Mutex;
 
-use super::{architecture::Architecture, files::ModelFiles, codec::Codec, vision::Vision};
+use super::{architecture::Architecture, codec::Codec, files::ModelFiles, numbers::Numbers, vision::Vision};
 use crate::{
     checkpoint::{ModelDir, Staging},
     engine::guarded,
@@ -22,6 +23,7 @@ use crate::{
     placement::Placement,
     prompt::ChatTemplate,
     reply::Replies,
+    vision_fast::{self, Source},
 };
 
 /// Tokens in a block of the GPU's key-value cache.
@@ -45,6 +47,8 @@ pub(crate) struct Loaded {
     pub(crate) replies: Replies,
     /// How it reads images; `None`: it doesn't.
     pub(crate) vision: Option<Vision>,
+    /// How prompts with images are written for the engine.
+    pub(crate) numbers: Numbers,
     /// `None`: it only continues text.
     pub(crate) template: Option<ChatTemplate>,
     /// Prompt and reply together, in tokens.
@@ -60,8 +64,13 @@ pub(crate) struct Loaded {
 /// What the files came to, before they are loaded.
 struct Parts {
     loader: Box<dyn Loader>,
+    /// Where the engine reads what, if not all that is staged in any order.
+    paths: Option<Box<dyn ModelPaths>>,
     vision: Option<Vision>,
     template: Option<ChatTemplate>,
+    /// The model's own tokenizer and the tokens that end a reply; `None`: the engine has them.
+    tokens: Option<(Tokenizer, Vec<u32>)>,
+    numbers: Numbers,
     /// Bytes of the weights in memory.
     memory_bytes: u64,
     /// ISQ applies to these weights.
@@ -69,35 +78,55 @@ struct Parts {
     multimodal: bool,
 }
 
-/// Loads the model in `dir`. Blocks.
+/// What a load has beside the model's own files.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    staging: &'a Staging,
+    threads: usize,
+}
+
+/// Loads the model in `dir`, on so many threads. Blocks.
 ///
 /// # Errors
 /// See [`LoadError`].
-pub(crate) fn load(dir: &ModelDir, options: &Options, placement: &Placement) -> Result<Loaded, LoadError> {
+pub(crate) fn load(
+    dir: &ModelDir,
+    options: &Options,
+    placement: &Placement,
+    threads: usize,
+) -> Result<Loaded, LoadError> {
     let staging = Staging::new()?;
     let isq = isq_type(options, placement)?;
     let mut parts = match is_gguf(dir, options)? {
         Some(name) => gguf_parts(dir, &name)?,
-        None => directory_parts(dir, options, placement, isq, &staging)?,
+        None => directory_parts(dir, options, placement, isq, Place { staging: &staging, threads })?,
     };
     if isq.is_some() && !parts.quantisable {
         return Err(LoadError::Request("options: isq is for safetensors; a GGUF file is quantised already".to_owned()));
     }
-    let pipeline = guarded(|| load_pipeline(parts.loader.as_ref(), options, placement, isq)).map_err(LoadError::Engine)??;
+    let pipeline = guarded(|| load_pipeline(&parts, options, placement, isq)).map_err(LoadError::Engine)??;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| LoadError::Process(format!("no runtime: {error}")))?;
-    let (metadata, tokenizer) = {
+    let (metadata, tokenizer, end) = {
         let pipeline = runtime.block_on(pipeline.lock());
-        if parts.template.is_none() && is_gguf(dir, options)?.is_some() {
+        let metadata = pipeline.get_metadata();
+        if parts.template.is_none() && !parts.quantisable {
             parts.template = gguf_template(&*pipeline)?;
         }
-        (pipeline.get_metadata(), pipeline.tokenizer())
+        match parts.tokens {
+            Some((tokenizer, end)) => (metadata, Arc::new(tokenizer), end),
+            None => {
+                let tokenizer = pipeline.tokenizer();
+                let tokenizer = tokenizer.ok_or_else(|| LoadError::Engine("it has no tokenizer".to_owned()))?;
+                let end = metadata.eos_tok.clone();
+                (metadata, tokenizer, end)
+            }
+        }
     };
-    let tokenizer = tokenizer.ok_or_else(|| LoadError::Engine("it has no tokenizer".to_owned()))?;
     let source = parts.template.as_ref().map(ChatTemplate::source);
-    let replies = Replies::new(&tokenizer, &metadata.eos_tok, source)
+    let replies = Replies::new(&tokenizer, &end, source)
         .map_err(|error| LoadError::file("tokenizer.json", error))?;
     let (size, longest) = replies.extent();
     let own = u32::try_from(metadata.max_seq_len).unwrap_or(u32::MAX);
@@ -123,6 +152,7 @@ pub(crate) fn load(dir: &ModelDir, options: &Options, placement: &Placement) -> 
         codec: Codec::new(tokenizer, size, longest),
         replies,
         vision: parts.vision,
+        numbers: parts.numbers,
         template: parts.template,
         context_length,
         kv_tokens,
@@ -165,9 +195,11 @@ fn directory_parts(
     options: &Options,
     placement: &Placement,
     isq: Option<IsqType>,
-    staging: &Staging,
+    place: Place<'_>,
 ) -> Result<Parts, LoadError> {
-    let files = ModelFiles::read(dir, options, staging)?;
+    let staging = place.staging;
+    let mut files = ModelFiles::read(dir, options, staging)?;
+    let paths = take_out_eye(&mut files, placement, place)?;
     let id = Some(staging.path().to_string_lossy().into_owned());
     let multimodal = matches!(files.architecture, Architecture::Multimodal(_));
     let loader = match files.architecture {
@@ -184,12 +216,53 @@ fn directory_parts(
     let bits = isq.map_or(width, |isq| bits(isq).min(width));
     Ok(Parts {
         loader,
+        paths,
         vision: files.vision,
         template: files.template,
+        tokens: Some((files.tokenizer, files.end)),
+        numbers: files.numbers,
         memory_bytes: (files.parameters as f64 * bits / 8.0) as u64,
         quantisable: true,
         multimodal,
     })
+}
+
+/// On a CPU, has an Idefics3's images seen outside the engine; answers what the engine reads then.
+fn take_out_eye(
+    files: &mut ModelFiles,
+    placement: &Placement,
+    place: Place<'_>,
+) -> Result<Option<Box<dyn ModelPaths>>, LoadError> {
+    let Architecture::Multimodal(MultimodalLoaderType::Idefics3) = files.architecture else {
+        return Ok(None);
+    };
+    let Some(vision) = files.vision.as_mut().filter(|_| !placement.on_gpu() && placement.dtype_name == "f32") else {
+        return Ok(None);
+    };
+    let source = Source {
+        config: &files.config,
+        preprocessor: vision.preprocessor(),
+        weights: &files.weights,
+    };
+    let Some(staged) = vision_fast::stage(source, place.staging, place.threads)? else {
+        tracing::info!("the vision tower runs in the engine, which is slow on a CPU");
+        return Ok(None);
+    };
+    vision.look_through(staged.eye);
+    let path = |name: &str| place.staging.path().join(name);
+    // What is read last replaces what was read before.
+    let weights = files.weights.iter().map(|(_, path)| path.clone()).chain([staged.weights]);
+    Ok(Some(Box::new(LocalModelPaths {
+        tokenizer_filename: path("tokenizer.json"),
+        config_filename: path("config.json"),
+        template_filename: Some(path("chat_template.jinja")),
+        filenames: weights.collect(),
+        adapter_paths: AdapterPaths::None,
+        gen_conf: Some(path("generation_config.json")),
+        preprocessor_config: Some(path("preprocessor_config.json")),
+        processor_config: Some(path("processor_config.json")),
+        chat_template_json_filename: None,
+    })))
 }
 
 fn gguf_parts(dir: &ModelDir, name: &str) -> Result<Parts, LoadError> {
@@ -200,8 +273,11 @@ fn gguf_parts(dir: &ModelDir, name: &str) -> Result<Parts, LoadError> {
     let config = GGUFSpecificConfig { topology: None };
     Ok(Parts {
         loader: GGUFLoaderBuilder::new(None, None, folder, vec![file], config, false, None).build(),
+        paths: None,
         vision: None,
         template: None,
+        tokens: None,
+        numbers: Numbers::default(),
         memory_bytes,
         quantisable: false,
         multimodal: false,
@@ -230,7 +306,7 @@ fn bits(isq: IsqType) -> f64 {
 }
 
 fn load_pipeline(
-    loader: &dyn Loader,
+    parts: &Parts,
     options: &Options,
     placement: &Placement,
     isq: Option<IsqType>,
@@ -243,16 +319,15 @@ fn load_pipeline(
         }
         false => None,
     };
-    let pipeline = loader.load_model_from_hf(
-        None,
-        TokenSource::None,
-        &placement.dtype,
-        &placement.device,
-        true,
-        DeviceMapSetting::dummy(),
-        isq,
-        paged,
-    );
+    let Placement { device, dtype, .. } = placement;
+    let (silent, mapping) = (true, DeviceMapSetting::dummy());
+    let pipeline = match &parts.paths {
+        Some(paths) => parts.loader.load_model_from_path(paths, dtype, device, silent, mapping, isq, paged),
+        None => {
+            let (revision, token) = (None, TokenSource::None);
+            parts.loader.load_model_from_hf(revision, token, dtype, device, silent, mapping, isq, paged)
+        }
+    };
     pipeline
         .map(|pipeline| pipeline as SharedPipeline)
         .map_err(|error| LoadError::Engine(format!("{error:#}")))

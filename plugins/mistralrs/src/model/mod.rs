@@ -3,9 +3,11 @@
 
 mod architecture;
 mod codec;
+mod config;
 mod facts;
 mod files;
 mod load;
+mod numbers;
 mod resize;
 mod smart;
 mod vision;
@@ -14,4 +16,5 @@ pub(crate) use architecture::CLAIMED;
 pub(crate) use codec::Codec;
 pub(crate) use files::special;
 pub(crate) use load::{Loaded, load};
+pub(crate) use numbers::Numbers;
 pub(crate) use vision::{Pixels, Vision};

@@ -1,12 +1,20 @@
 //! How an architecture reads images: the size it wants them in, the place that each takes in the prompt, and the
 //! preprocessor configuration with which mistral.rs changes nothing about pixels that already have that size.
 
+use std::sync::Arc;
+
 use mistralrs::MultimodalLoaderType;
 use sensorium_contract::{Filter, ImageSpec, MAX_IMAGE_SIDE, ResizeMode, RgbImage};
 use serde_json::{Map, Value, json};
 
-use super::{facts::Facts, resize::resize, smart::{MAX_ASPECT, Smart}, codec::Codec};
-use crate::error::LoadError;
+use super::{
+    codec::Codec,
+    facts::Facts,
+    numbers::Numbers,
+    resize::resize,
+    smart::{MAX_ASPECT, Smart},
+};
+use crate::{error::LoadError, vision_fast::{Eye, TooLong}};
 
 /// Pixels as mistral.rs takes them.
 pub(crate) type Pixels = image::DynamicImage;
@@ -23,13 +31,15 @@ pub(crate) struct Vision {
     kind: Kind,
     /// What stands for one image in a rendered prompt.
     placeholder: &'static str,
-    /// The token that stands for a piece of an image; `None`: the engine marks the places otherwise.
-    token: Option<&'static str>,
+    /// The token that stands for a piece of an image.
+    token: &'static str,
     filter: Filter,
     /// What the engine reads instead of preprocessor_config.json.
     preprocessor: Map<String, Value>,
     /// What the engine reads instead of processor_config.json.
     processor: Map<String, Value>,
+    /// Sees images in place of the engine.
+    eye: Option<Arc<Eye>>,
 }
 
 #[derive(Debug, Clone)]
@@ -121,8 +131,8 @@ impl Vision {
         }
     }
 
-    /// The token whose id config.json says too.
-    pub(crate) fn token(&self) -> Option<&'static str> {
+    /// The token that stands for a piece of an image; config.json says its id too.
+    pub(crate) fn token(&self) -> &'static str {
         self.token
     }
 
@@ -161,23 +171,30 @@ impl Vision {
         made.ok_or_else(|| "the image's pixels don't fill its size".to_owned())
     }
 
-    /// The ids of a rendered prompt as the engine will make them of it, images expanded, and how many of them are for
-    /// images.
+    /// Has `eye` see images from now on.
+    pub(crate) fn look_through(&mut self, eye: Eye) {
+        self.eye = Some(Arc::new(eye));
+    }
+
+    /// What the engine is to see instead of pixels that have been prepared; the pixels if it sees for itself. May take a
+    /// second of all threads.
     ///
     /// # Errors
-    /// If the tokenizer can't read it.
-    pub(crate) fn expand(
-        &self,
-        prompt: &str,
-        images: &[Pixels],
-        codec: &Codec,
-    ) -> Result<(Vec<u32>, u32), String> {
-        // The engine tokenizes, makes a text of that again, expands the images in it, and tokenizes once more.
-        let seen = codec.decode(&codec.encode(prompt, true)?)?;
-        if let Kind::Llava { tokens, .. } = self.kind {
-            return self.expand_pieces(&seen, tokens, codec);
+    /// If the model's weights make no numbers of them.
+    pub(crate) fn look(&self, pixels: Pixels) -> Result<Pixels, TooLong> {
+        match (&self.eye, &pixels) {
+            (Some(eye), Pixels::ImageRgb8(rgb)) => Ok(Pixels::ImageRgb8(eye.picture(rgb.as_raw())?.as_ref().clone())),
+            _ => Ok(pixels),
         }
-        let mut pieces = seen.split(self.placeholder);
+    }
+
+    /// The ids of a rendered prompt with its images in their places, as transformers makes them, and how many of them
+    /// are for images.
+    ///
+    /// # Errors
+    /// What is wrong with the prompt.
+    pub(crate) fn expand(&self, prompt: &str, images: &[Pixels], codec: &Codec) -> Result<(Vec<u32>, u32), String> {
+        let mut pieces = prompt.split(self.placeholder);
         let mut text = pieces.next().unwrap_or_default().to_owned();
         let mut image_tokens = 0;
         for (piece, image) in pieces.zip(images) {
@@ -186,21 +203,55 @@ impl Vision {
             text.push_str(piece);
             image_tokens += tokens;
         }
-        Ok((codec.encode(&text, false)?, image_tokens))
+        let ids = codec.encode(&text, true)?;
+        let wanted = codec.id(self.token);
+        let found = ids.iter().filter(|&&id| Some(id) == wanted).count();
+        if found != image_tokens as usize {
+            return Err(format!("the prompt has {found} tokens of images instead of {image_tokens}"));
+        }
+        if let Kind::Llava { .. } = self.kind
+            && wanted != Some(0)
+            && ids.contains(&0)
+        {
+            // It takes token 0 for a piece of an image.
+            return Err("the prompt has text that the model's tokenizer doesn't know".to_owned());
+        }
+        Ok((ids, image_tokens))
     }
 
-    /// LLaVA's pieces of text are tokenized apart.
-    fn expand_pieces(&self, prompt: &str, tokens: u32, codec: &Codec) -> Result<(Vec<u32>, u32), String> {
-        let mut ids = Vec::new();
-        let mut images = 0;
-        for (index, piece) in prompt.split(self.placeholder).enumerate() {
-            if index > 0 {
-                ids.extend(std::iter::repeat_n(0, tokens as usize));
-                images += tokens;
-            }
-            ids.extend(codec.encode(piece, false)?);
+    /// How prompts are written for the engine.
+    pub(crate) fn numbers(&self, id: impl Fn(&str) -> Option<u32>) -> Numbers {
+        let known = |names: &[&'static str]| -> Vec<(u32, &'static str)> {
+            names.iter().filter_map(|&name| Some((id(name)?, name))).collect()
+        };
+        let ids = |names: &[&str]| names.iter().filter_map(|name| id(name)).collect();
+        match self.kind {
+            Kind::Idefics3 { .. } => Numbers {
+                named: known(&["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]),
+                left_out: ids(&["<fake_token_around_image>", "<global-img>"]),
+                run: id("<image>"),
+                ..Numbers::default()
+            },
+            Kind::Qwen { .. } => Numbers {
+                named: known(&["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]),
+                run: id("<|image_pad|>"),
+                ..Numbers::default()
+            },
+            Kind::Gemma3 { .. } => Numbers {
+                named: known(&["<start_of_image>", "<image_soft_token>", "<end_of_image>"]),
+                left_out: ids(&["<image_soft_token>", "<end_of_image>"]),
+                ..Numbers::default()
+            },
+            // The engine reads its own prompt a second time, when each piece of an image has become token 0, and looks for
+            // `<image>` again (llava_inputs_processor.rs:205): empty text between as many of them is what makes one
+            // image of it.
+            Kind::Llava { .. } => Numbers {
+                named: vec![(0, "<image>")],
+                written: known(&["<image>"]),
+                run: id("<image>"),
+                ..Numbers::default()
+            },
         }
-        Ok((ids, images))
     }
 
     /// What the engine puts in the place of one image, and how many tokens of it are the image.
@@ -307,11 +358,12 @@ fn idefics3(files: VisionFiles<'_>) -> Result<Vision, LoadError> {
     Ok(Vision {
         kind: Kind::Idefics3 { side, tokens },
         placeholder: "<image>",
-        token: Some("<image>"),
+        token: "<image>",
         // Idefics3ImageProcessor's own default.
         filter: if files.preprocessor.contains_key("resample") { filter } else { Filter::Lanczos },
         preprocessor,
         processor: Map::from_iter([("image_seq_len".to_owned(), json!(tokens))]),
+        eye: None,
     })
 }
 
@@ -356,10 +408,11 @@ fn qwen(files: VisionFiles<'_>, default_patch: u32, limit: Option<u64>) -> Resul
             },
         },
         placeholder: "<|image_pad|>",
-        token: Some("<|image_pad|>"),
+        token: "<|image_pad|>",
         filter,
         preprocessor,
         processor: Map::new(),
+        eye: None,
     })
 }
 
@@ -382,11 +435,12 @@ fn gemma3(files: VisionFiles<'_>) -> Result<Vision, LoadError> {
     Ok(Vision {
         kind: Kind::Gemma3 { width, height, tokens },
         placeholder: "<start_of_image>",
-        token: Some("<image_soft_token>"),
+        token: "<image_soft_token>",
         // Gemma3ImageProcessor's own default.
         filter: if files.preprocessor.contains_key("resample") { filter } else { Filter::Bilinear },
         preprocessor,
         processor: Map::from_iter([("image_seq_len".to_owned(), json!(tokens))]),
+        eye: None,
     })
 }
 
@@ -411,9 +465,10 @@ fn llava(files: VisionFiles<'_>) -> Result<Vision, LoadError> {
             tokens: (side / patch).pow(2),
         },
         placeholder: "<image>",
-        token: None,
+        token: "<image>",
         filter,
         preprocessor,
         processor: Map::new(),
+        eye: None,
     })
 }

@@ -11,8 +11,9 @@ use super::{
     neutral::Neutraliser,
 };
 use crate::{
-    model::{Codec, Pixels, Vision},
+    model::{Codec, Numbers, Pixels, Vision},
     tools::ToolFormat,
+    vision_fast::TooLong,
 };
 
 /// Makes prompts for one model. Clones are cheap.
@@ -24,6 +25,7 @@ struct Inner {
     codec: Codec,
     template: Option<ChatTemplate>,
     vision: Option<Vision>,
+    numbers: Numbers,
     neutral: Neutraliser,
     context_length: u32,
     max_images: u32,
@@ -42,7 +44,7 @@ struct Inner {
 pub(crate) enum Input {
     /// As it stands.
     Ids(Vec<u32>),
-    /// With the places of images, which the engine fills.
+    /// Written as the engine reads it, with the places of images, which it fills.
     Images { prompt: String, images: Vec<Pixels> },
 }
 
@@ -64,6 +66,7 @@ pub(crate) struct Parts {
     pub(crate) codec: Codec,
     pub(crate) template: Option<ChatTemplate>,
     pub(crate) vision: Option<Vision>,
+    pub(crate) numbers: Numbers,
     pub(crate) context_length: u32,
     pub(crate) max_images: u32,
     pub(crate) multimodal: bool,
@@ -79,6 +82,7 @@ impl Preparer {
             codec,
             template,
             vision,
+            numbers,
             context_length,
             max_images,
             multimodal,
@@ -93,6 +97,7 @@ impl Preparer {
             codec,
             template,
             vision,
+            numbers,
             context_length,
             max_images,
             multimodal,
@@ -129,6 +134,17 @@ impl Preparer {
             image_tokens,
             max_tokens,
         })
+    }
+
+    /// What the engine is to see instead of prepared pixels, see [`Vision::look`].
+    ///
+    /// # Errors
+    /// If the model's weights make no numbers of them.
+    pub(crate) fn look(&self, pixels: Pixels) -> Result<Pixels, TooLong> {
+        match &self.0.vision {
+            Some(vision) => vision.look(pixels),
+            None => Ok(pixels),
+        }
     }
 }
 
@@ -173,6 +189,7 @@ impl Inner {
         let (ids, image_tokens) = vision
             .expand(&prompt, &images, &self.codec)
             .map_err(|problem| refused(problem, FIELD))?;
+        let prompt = self.numbers.write(&ids);
         Ok((Input::Images { prompt, images }, ids, image_tokens))
     }
 
