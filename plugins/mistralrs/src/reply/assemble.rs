@@ -15,6 +15,8 @@ pub(super) struct AssemblerParams {
     pub(super) stops: Vec<String>,
     /// Present if calls are looked for.
     pub(super) tools: Option<(&'static ToolFormat, Vec<Callable>)>,
+    /// How many blanks at its start aren't part of it.
+    pub(super) blanks: usize,
     /// Names the reply, for the ids of its calls.
     pub(super) name: Vec<u8>,
     pub(super) max_tokens: usize,
@@ -41,7 +43,7 @@ impl Assembler {
             .tools
             .map(|(format, callables)| ToolStream::new(format, callables, params.name));
         Self {
-            characters: Characters::new(params.vocabulary.strip()),
+            characters: Characters::new(params.vocabulary.strip() + params.blanks),
             vocabulary: params.vocabulary,
             tools,
             stops: Stops::new(params.stops),

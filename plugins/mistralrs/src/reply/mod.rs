@@ -25,6 +25,7 @@ pub(crate) struct Replies {
     vocabulary: Vocabulary,
     grammars: Grammars,
     format: Option<&'static ToolFormat>,
+    forbidden: Arc<[u32]>,
 }
 
 /// Why a model's replies can't be made.
@@ -82,7 +83,13 @@ impl Replies {
             vocabulary,
             grammars,
             format: template.and_then(ToolFormat::detect),
+            forbidden: Arc::default(),
         })
+    }
+
+    /// From now on no reply has any of these tokens.
+    pub(crate) fn forbid(&mut self, ids: &[u32]) {
+        self.forbidden = ids.into();
     }
 
     /// How many token ids there are, and the bytes of the longest token.
@@ -112,12 +119,17 @@ impl Replies {
             vocabulary: &self.vocabulary,
             format: self.format,
         };
-        let Plan { guide, callables } = plan(request, means)?;
+        let Plan {
+            guide,
+            callables,
+            blanks,
+        } = plan(request, means)?;
         let (sampler, tokens) = TokenSampler::new(SamplerParams {
             sampling: &request.sampling,
             prompt,
             top_logprobs: request.top_logprobs,
             stop_ids: Arc::clone(self.vocabulary.stop_ids()),
+            forbidden: Arc::clone(&self.forbidden),
             guide,
             max_tokens,
         });
@@ -128,6 +140,7 @@ impl Replies {
                 .format
                 .filter(|_| !callables.is_empty())
                 .map(|format| (format, callables)),
+            blanks,
             name: name(request.sampling.seed, prompt),
             max_tokens,
         });

@@ -11,7 +11,8 @@ use crate::{
     text::fake::{self, STOP},
 };
 
-const HERMES: &str = "{% if tools %}<tool_call>{\"name\": …, \"arguments\": …}</tool_call>{% endif %}";
+const HERMES: &str = "{% if tools %}<tool_call>\n{\"name\": …, \"arguments\": …}</tool_call>{% endif %}";
+const TIGHT: &str = "{{ tools }} {{- ' <tool_call>{\"name\": \"' }}";
 const LLAMA: &str = "{{ tools }} <|python_tag|> \"parameters\"";
 const MISTRAL: &str = "{{ tools }} [TOOL_CALLS][";
 const QWEN_XML: &str = "{{ tools }} <tool_call> <function=";
@@ -198,6 +199,17 @@ async fn calls_are_found_in_every_format() {
         done,
     )
     .await;
+    let tight = " <tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}</tool_call>";
+    check(TIGHT, &auto, tight, "", city, done).await;
+    check(
+        TIGHT,
+        &auto,
+        &format!("{tight} <tool_call>{{\"name\": \"clock\", \"arguments\": {{}}}}</tool_call>"),
+        "",
+        both,
+        done,
+    )
+    .await;
     let mistral = "[TOOL_CALLS][{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}, {\"name\": \"clock\", \"arguments\": {}}]";
     check(MISTRAL, &auto, mistral, "", both, done).await;
     let llama = "{\"name\": \"weather\", \"parameters\": {\"city\": \"Rome\"}}";
@@ -299,7 +311,9 @@ async fn json_ends_by_itself() {
     let outcome = run(&replies(HERMES), &json, "{\"n\": true} and more", 200).await;
     assert_eq!((outcome.text.as_str(), outcome.tokens), ("{\"n\": true}", 11));
     assert_eq!(outcome.end, Some(End::Finished(FinishReason::Stop)));
-    // White space is no way out.
+    // A blank before it is none of it, and white space is no way out.
+    let outcome = run(&replies(HERMES), &json, " {\"n\": true}", 200).await;
+    assert_eq!((outcome.text.as_str(), outcome.tokens), ("{\"n\": true}", 12));
     let outcome = run(&replies(HERMES), &json, "\n\n\n\n{   \"n\"", 200).await;
     let value: Value = serde_json::from_str(&outcome.text).expect("it is JSON");
     assert!(value["n"].is_boolean());
@@ -460,7 +474,9 @@ fn a_grammar_that_is_complete_says_so_with_its_last_token() {
         ..request(Vec::new(), ToolChoice::Auto)
     };
     let Call { processor, mut reply } = replies(HERMES).start(&json, &[], 20).expect("it starts");
-    assert_eq!(processor.next(&mut [0.0; 300]), u32::from(b'1'));
+    let mut logits = [0.0; 300];
+    logits[usize::from(b'1')] = 1.0;
+    assert_eq!(processor.next(&mut logits), u32::from(b'1'));
     assert_eq!(reply.sampled().map(|sampled| sampled.verdict), Some(Verdict::Completes));
     assert_eq!(processor.next(&mut [0.0; 300]), STOP);
 }

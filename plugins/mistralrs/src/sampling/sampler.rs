@@ -18,6 +18,8 @@ pub(crate) struct SamplerParams<'a> {
     pub(crate) top_logprobs: Option<u32>,
     /// The tokens that end a reply.
     pub(crate) stop_ids: Arc<[u32]>,
+    /// Tokens that no reply may have: those that stand for images, which some models look for in replies too.
+    pub(crate) forbidden: Arc<[u32]>,
     /// What keeps the reply to a grammar.
     pub(crate) guide: Guide,
     /// Most tokens of the reply.
@@ -59,6 +61,7 @@ struct State {
     step: u64,
     top_logprobs: Option<usize>,
     stop_ids: Arc<[u32]>,
+    forbidden: Arc<[u32]>,
     guide: Guide,
     tokens: mpsc::Sender<Sampled>,
     ended: bool,
@@ -80,6 +83,7 @@ impl TokenSampler {
             step: 0,
             top_logprobs: params.top_logprobs.map(|count| count as usize),
             stop_ids: params.stop_ids,
+            forbidden: params.forbidden,
             guide: params.guide,
             tokens: sender,
             ended: false,
@@ -140,7 +144,13 @@ impl State {
 
     fn step(&mut self, logits: &mut [f32]) -> Sampled {
         self.penalties.apply(logits);
-        match self.choose(logits) {
+        let forbidden = self.strike_out(logits);
+        let chosen = self.choose(logits);
+        // They have their share of the probability all the same.
+        for (id, logit) in forbidden {
+            logits[id] = logit;
+        }
+        match chosen {
             Ok((id, completes)) => {
                 self.penalties.record(id);
                 self.step += 1;
@@ -158,6 +168,15 @@ impl State {
                 verdict: Verdict::Fails(error),
             },
         }
+    }
+
+    /// Makes forbidden tokens impossible; what their logits were.
+    fn strike_out(&self, logits: &mut [f32]) -> Vec<(usize, f32)> {
+        let ids = self.forbidden.iter().map(|&id| id as usize);
+        let ids = ids.filter(|&id| id < logits.len()).collect::<Vec<_>>();
+        ids.into_iter()
+            .map(|id| (id, std::mem::replace(&mut logits[id], f32::NEG_INFINITY)))
+            .collect()
     }
 
     /// The next token, and whether the grammar allows nothing after it.
@@ -205,6 +224,7 @@ mod tests {
             prompt: &[],
             top_logprobs,
             stop_ids: [3].into(),
+            forbidden: [4].into(),
             guide: Guide::Free,
             max_tokens: 8,
         })
@@ -227,6 +247,15 @@ mod tests {
         let logprobs = sampled.logprobs.expect("they are wanted");
         assert!((logprobs.chosen - logprob).abs() < 1e-6);
         assert_eq!(logprobs.top, [(1, logprobs.chosen)]);
+    }
+
+    #[test]
+    fn forbidden_tokens_never_come_but_count() {
+        let (sampler, mut tokens) = sampler(greedy(), Some(1));
+        assert_eq!(sampler.next(&mut [0.0, 1.0, 0.0, 0.0, 9.0]), 1);
+        let logprobs = tokens.try_recv().expect("a token").logprobs.expect("they are wanted");
+        assert_eq!(logprobs.top[0].0, 4);
+        assert!(logprobs.chosen < -7.9);
     }
 
     #[test]

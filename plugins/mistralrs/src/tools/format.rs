@@ -33,7 +33,7 @@ pub(crate) enum Syntax {
     Xml,
 }
 
-/// Qwen 2.5, Qwen3-VL, Hermes, SmolLM and the bundled models.
+/// Qwen 2.5, Qwen3-VL, Hermes and SmolLM.
 static HERMES: ToolFormat = ToolFormat {
     name: "hermes",
     open: Some("<tool_call>"),
@@ -41,6 +41,21 @@ static HERMES: ToolFormat = ToolFormat {
     syntax: Syntax::Json {
         lead: "\n",
         tail: "\n",
+        arguments: "arguments",
+        list: false,
+    },
+    id_length: None,
+    parallel: true,
+};
+
+/// The same without line breaks: the bundled models.
+static HERMES_TIGHT: ToolFormat = ToolFormat {
+    name: "hermes-tight",
+    open: Some("<tool_call>"),
+    close: Some("</tool_call>"),
+    syntax: Syntax::Json {
+        lead: "",
+        tail: "",
         arguments: "arguments",
         list: false,
     },
@@ -182,7 +197,11 @@ impl ToolFormat {
         let format = if has("<tool_call>") && has("<function=") {
             &QWEN_XML
         } else if has("<tool_call>") {
-            &HERMES
+            if breaks_line_after(template, "<tool_call>") {
+                &HERMES
+            } else {
+                &HERMES_TIGHT
+            }
         } else if has("[TOOL_CALLS]") && has("[CALL_ID]") {
             &MISTRAL_CALL_ID
         } else if has("[TOOL_CALLS]") && has("[ARGS]") {
@@ -224,6 +243,14 @@ impl ToolFormat {
     }
 }
 
+/// True if `template` somewhere has a line break after `marker`, as it is or as an escape in a string.
+fn breaks_line_after(template: &str, marker: &str) -> bool {
+    template
+        .split(marker)
+        .skip(1)
+        .any(|rest| rest.starts_with('\n') || rest.starts_with("\\n"))
+}
+
 /// `length` letters and digits that depend on every byte of `name`.
 fn letters(name: &[u8], length: usize) -> String {
     const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -246,6 +273,11 @@ mod tests {
             ("{% for m in messages %}{{ m.content }}{% endfor %}", None),
             (
                 "{% if tools %}<tools>…</tools> return <tool_call>\\n{\"name\": …, \"arguments\": …}",
+                Some("hermes"),
+            ),
+            ("{{ tools }} {{- ' <tool_call>{\"name\": ' }}", Some("hermes-tight")),
+            (
+                "{{ tools }} <tool_call></tool_call>\n<tool_call>\n{\"name\": ",
                 Some("hermes"),
             ),
             (

@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::{Syntax, ToolFormat, format::PYTHON_TAG, xml::is_bare};
 use crate::text::Vocabulary;
 
+/// Where models differ in whether they put a blank: before a reply, and between calls.
+const BLANK: &str = "(/[ \\n]/)?";
+
 /// A grammar in its source form.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Grammar {
@@ -46,11 +49,11 @@ pub(crate) struct Calls<'a> {
 // === impl Grammar ===
 
 impl Grammar {
-    /// One value under `schema`.
+    /// One value under `schema`; a blank may come first.
     pub(crate) fn json(schema: Value) -> Self {
         let mut grammar = Self::default();
         let value = grammar.schema(schema);
-        grammar.rule("start", &value);
+        grammar.rule("start", &format!("(\" \")? {value}"));
         grammar
     }
 
@@ -58,7 +61,7 @@ impl Grammar {
     pub(crate) fn calls(calls: Calls<'_>) -> Self {
         let mut grammar = Self::default();
         grammar.add_calls(calls);
-        grammar.rule("start", "calls");
+        grammar.rule("start", &format!("{BLANK} calls"));
         grammar
     }
 
@@ -67,7 +70,7 @@ impl Grammar {
         let mut grammar = Self::default();
         grammar.add_calls(calls);
         let value = grammar.schema(schema);
-        grammar.rule("start", &format!("calls | {value}"));
+        grammar.rule("start", &format!("{BLANK} calls | (\" \")? {value}"));
         grammar
     }
 
@@ -151,12 +154,12 @@ impl Grammar {
                 ..
             } => {
                 let call = format!("{} body {} {close}", literal(lead), literal(tail));
-                let more = more(format!("\"\\n\" {open} {call}"));
+                let more = more(format!("{BLANK} {open} {call}"));
                 self.rule("rest", &format!("{call} {more}"));
             }
             Syntax::Args { .. } => self.rule("rest", &format!("body {}", more(format!("{open} body")))),
             Syntax::Xml => {
-                let more = more(format!("\"\\n\" {open} body {close}"));
+                let more = more(format!("{BLANK} {open} body {close}"));
                 self.rule("rest", &format!("body {close} {more}"));
             }
         }

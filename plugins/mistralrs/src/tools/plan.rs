@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) guide: Guide,
     /// The tools whose calls are looked for in the reply; none: it is all text.
     pub(crate) callables: Vec<Callable>,
+    /// How many blanks at its start aren't part of it.
+    pub(crate) blanks: usize,
 }
 
 /// What the planner works with.
@@ -63,10 +65,12 @@ pub(crate) fn plan(request: &ChatRequest, means: Means<'_>) -> Result<Plan, Chat
             CallPlan::new(conversation, answer, means)?.compile()
         }
         Prompt::Conversation(_) | Prompt::Text(_) | Prompt::TokenIds(_) => {
+            let blanks = usize::from(matcher.is_some());
             let guide = matcher.map_or(Guide::Free, |matcher| Guide::Always(Box::new(matcher)));
             Ok(Plan {
                 guide,
                 callables: Vec::new(),
+                blanks,
             })
         }
     }
@@ -144,6 +148,7 @@ impl<'a> CallPlan<'a> {
         Ok(Plan {
             callables: callables.collect(),
             guide: self.guide(matcher),
+            blanks: usize::from(self.answer.is_some()),
         })
     }
 

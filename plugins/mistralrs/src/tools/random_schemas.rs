@@ -282,6 +282,7 @@ fn any_object_is_an_object() {
 fn every_call_is_read_back_with_valid_arguments() {
     let templates = [
         "{{ tools }} <tool_call>",
+        "{{ tools }} <tool_call>\\n{",
         "{{ tools }} [TOOL_CALLS]",
         "{{ tools }} [TOOL_CALLS] [ARGS]",
         "{{ tools }} [TOOL_CALLS] [CALL_ID] [ARGS]",
