@@ -11,6 +11,9 @@ use crate::{ChatMessage, ChatParameter, ChatRequest, Prompt, RefusalCode, Role};
 /// Messages of a long conversation.
 const MANY: usize = 200;
 
+/// A context that is too long to be filled by a reply, in tokens.
+const LONG: u32 = 2048;
+
 pub(super) async fn check(bench: &mut Bench<'_>) {
     bench
         .check(
@@ -34,7 +37,7 @@ pub(super) async fn check(bench: &mut Bench<'_>) {
             async |bench| {
                 let session = bench.session().await?;
                 let chat = session.chatting()?;
-                if chat.context_length > 4096 {
+                if chat.context_length > LONG {
                     return Objection::skip("the context is long");
                 }
                 match Outcome::of(&session.client, plain(chat, chat.context_length)).await {
