@@ -38,8 +38,10 @@ enum State {
     Loading,
     Ready(Arc<Ready>),
     Failed,
-    /// The process is about to end and takes no more calls.
-    Closed,
+    /// The process is about to end and takes no more calls; those under way still need their model.
+    Closed {
+        _ready: Option<Arc<Ready>>,
+    },
 }
 
 /// What a service needs to know of a loaded model.
@@ -94,7 +96,7 @@ impl ModelSlot {
                 handler = ready.chat.as_ref().map(|chat| chat.handler.clone());
                 LoadState::Loaded
             }
-            State::Closed => LoadState::Loaded,
+            State::Closed { .. } => LoadState::Loaded,
             State::Failed => LoadState::Failed,
         };
         Health {
@@ -109,14 +111,19 @@ impl ModelSlot {
     pub(super) fn ready(&self) -> Result<Arc<Ready>, Status> {
         match &*self.state() {
             State::Ready(ready) => Ok(ready.clone()),
-            State::Closed => Err(Status::unavailable("the plugin is stopping")),
+            State::Closed { .. } => Err(Status::unavailable("the plugin is stopping")),
             State::Empty | State::Loading | State::Failed => Err(Status::failed_precondition("no model is loaded")),
         }
     }
 
     /// Takes no more calls.
     pub(super) fn close(&self) {
-        *self.state() = State::Closed;
+        let mut state = self.state();
+        let ready = match &*state {
+            State::Ready(ready) => Some(ready.clone()),
+            State::Empty | State::Loading | State::Failed | State::Closed { .. } => None,
+        };
+        *state = State::Closed { _ready: ready };
     }
 
     /// Starts the model's thread, which loads and then computes.
@@ -224,7 +231,7 @@ impl ModelSlot {
 
     fn set_unless_closed(&self, next: State) {
         let mut state = self.state();
-        if !matches!(*state, State::Closed) {
+        if !matches!(*state, State::Closed { .. }) {
             *state = next;
         }
     }

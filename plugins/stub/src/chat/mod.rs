@@ -48,6 +48,8 @@ struct Shared {
     poisoned: AtomicBool,
     /// No call makes headway from now on.
     hung: AtomicBool,
+    /// The model is gone.
+    gone: AtomicBool,
     hoard: Mutex<Vec<Vec<u8>>>,
     /// The prompts that were read last.
     read: Mutex<VecDeque<u64>>,
@@ -77,12 +79,20 @@ impl ChatModel {
             running: AtomicU32::new(0),
             poisoned: AtomicBool::new(false),
             hung: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             hoard: Mutex::default(),
             read: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
         }
+    }
+}
+
+impl Drop for ChatModel {
+    /// Replies end with their model, as those of an engine would.
+    fn drop(&mut self) {
+        self.shared.gone.store(true, Ordering::Relaxed);
     }
 }
 
@@ -221,6 +231,9 @@ impl Shared {
     async fn work(&self, duration: Duration, reply: &ChatReply) -> Result<(), End> {
         if self.hung.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
+        }
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(End::Dropped);
         }
         if duration.is_zero() {
             // Others get their turn, and a reply that nobody waits for ends.

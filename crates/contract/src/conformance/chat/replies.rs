@@ -125,7 +125,8 @@ async fn repetition(bench: &mut Bench<'_>) {
             if !chat.honours(ChatParameter::Completion) {
                 return Objection::skip("the model doesn't honour completions");
             }
-            for prompt in [Prompt::Text("Once upon a time".into()), Prompt::TokenIds(vec![1, 2, 3])] {
+            let ids = some_ids(session).await?;
+            for prompt in [Prompt::Text("Once upon a time".into()), Prompt::TokenIds(ids)] {
                 let request = ChatRequest {
                     prompt,
                     ..plain(chat, SOME)
@@ -183,6 +184,25 @@ async fn probabilities(bench: &mut Bench<'_>) {
             }
         })
         .await;
+}
+
+/// Ids that stand for words: those of the model's own, if it tells them.
+async fn some_ids(session: &Session) -> Result<Vec<u32>, Objection> {
+    let chat = session.chatting()?;
+    if !chat.honours(ChatParameter::Logprobs) {
+        return Ok(vec![chat.vocabulary / 2, chat.vocabulary / 3]);
+    }
+    let request = ChatRequest {
+        top_logprobs: Some(0),
+        ..plain(chat, SOME)
+    };
+    let ids = session
+        .reply(request)
+        .await?
+        .logprobs
+        .into_iter()
+        .map(|one| one.chosen.id);
+    Ok(ids.chain([chat.vocabulary / 2]).take(SOME as usize).collect())
 }
 
 async fn stops(session: &Session) -> Verdict {
