@@ -147,7 +147,7 @@ impl State {
         let forbidden = self.strike_out(logits);
         let chosen = self.choose(logits);
         // They have their share of the probability all the same.
-        for (id, logit) in forbidden {
+        for (id, logit) in forbidden.into_iter().rev() {
             logits[id] = logit;
         }
         match chosen {
