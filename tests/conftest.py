@@ -14,6 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(os.environ.get("SENSORIUM_BIN", ROOT / "target" / "release"))
+REGISTRY = pathlib.Path(os.environ.get("SENSORIUM_REGISTRY", ROOT / "models.toml"))
 START_TIMEOUT_S = 120
 
 
@@ -87,7 +88,7 @@ def wait_until(condition, what: str, timeout_s: float = 60):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """The default registry, as `make run` serves it."""
-    running = Server(ROOT / "models.toml", tmp_path_factory.mktemp("server") / "log")
+    running = Server(REGISTRY, tmp_path_factory.mktemp("server") / "log")
     yield running.wait_ready()
     assert running.stop() == 0, running.log.read_text()
 

@@ -82,5 +82,6 @@ def ask(text: str, *pictures: int) -> list[dict]:
 
 
 def longest() -> dict:
-    """The expected reply with the most tokens."""
-    return max(PROMPTS, key=lambda prompt: prompt["completion_tokens"])
+    """The expected sentence with the most tokens."""
+    sentences = (prompt for prompt in PROMPTS if prompt["text"].strip()[0].isalpha())
+    return max(sentences, key=lambda prompt: prompt["completion_tokens"])

@@ -83,7 +83,7 @@ def test_a_picture_is_described(client):
     usage = reply.usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (prompt["prompt_tokens"], prompt["completion_tokens"])
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
-    assert usage.prompt_tokens_details.model_extra["image_tokens"] == prompt["image_tokens"]
+    assert usage.prompt_tokens_details.to_dict()["image_tokens"] == prompt["image_tokens"]
     assert 0 <= usage.prompt_tokens_details.cached_tokens <= usage.prompt_tokens
 
 

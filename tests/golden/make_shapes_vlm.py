@@ -30,7 +30,7 @@ from recipe.world.render import render  # noqa: E402
 FOLDER = HERE / "shapes-vlm"
 CONVERSATIONS = 120  # each of which shows a picture, at least
 SIDE, COLUMNS = 64, 12
-TOKENS = 64
+TOKENS = 160
 CLEAR = 0.005  # least distance of the two likeliest tokens' log probabilities, so that rounding changes no reply
 PLAIN_SCENES = ("solid", "gradient")  # of which a PNG is small
 
@@ -100,7 +100,7 @@ def main():
         messages, scenes = asked
         shown = pictures + [render(scene, SIDE) for scene in scenes]
         made, margin = reply(model, processor, messages, shown)
-        if margin > CLEAR:
+        if margin > CLEAR and made["completion_tokens"] < TOKENS:
             pictures = shown
             prompts.append({"messages": messages, **made})
     rows = -(-len(pictures) // COLUMNS)

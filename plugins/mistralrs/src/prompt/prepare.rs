@@ -249,7 +249,7 @@ impl Inner {
         ChatRefused {
             code: RefusalCode::ContextLength,
             message: format!(
-                "the model's context has {context} tokens, but the prompt has {prompt} tokens{reply}; shorten one of them"
+                "this model's maximum context length is {context} tokens, but the prompt has {prompt}{reply}; shorten one of them"
             ),
             field: field.to_owned(),
         }
