@@ -212,6 +212,12 @@ impl ToolFormat {
             &MISTRAL
         } else if has("<|tool_call|>") {
             &PHI
+        } else if ["tool_call>", "tool_call|>", "tool▁call", "<|channel|>"]
+            .iter()
+            .any(|&marker| has(marker))
+        {
+            // Calls stand between markers of another family.
+            return None;
         } else if has(PYTHON_TAG) || (has("\"parameters\"") && has("\"name\"")) {
             &LLAMA
         } else if has("\"arguments\"") && has("\"name\"") {
@@ -295,6 +301,8 @@ mod tests {
             ("{{ tools }} <|python_tag|>", Some("llama")),
             ("{{ tools }} {\"name\": f, \"parameters\": p}", Some("llama")),
             ("{{ tools }} {\"name\": f, \"arguments\": p}", Some("plain")),
+            ("{{ tools }} <|tool_call>call:name \"name\" \"parameters\"", None),
+            ("{{ tools }} <｜tool▁calls▁begin｜> \"name\" \"arguments\"", None),
             ("{{ tools }} call as you like", None),
         ];
         for (template, expected) in rows {
