@@ -135,6 +135,7 @@ impl Shared {
         let Call { processor, mut reply } = call;
         let load = Load {
             tokens: prompted.prompt_tokens.saturating_add(prompted.max_tokens),
+            images: prompted.image_tokens > 0,
         };
         let place = tokio::select! {
             place = self.engine.enter(load) => place,
@@ -169,8 +170,12 @@ impl Shared {
                 }
             };
             let Some(step) = step else {
-                break Err(PluginError::instance("the engine dropped the reply before it was whole"));
+                // The sampler goes with its sequence; why it went comes by the other way.
+                let why = if over { Ok(()) } else { job.done().await };
+                let dropped = || PluginError::instance("the engine dropped the reply before it was whole");
+                break why.and_then(|()| Err(dropped()));
             };
+            job.read();
             let mut events = step.events;
             match step.end {
                 Some(End::Finished(reason)) => events.push(ChatEvent::Finished(ChatFinished {

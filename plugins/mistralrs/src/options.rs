@@ -41,9 +41,6 @@ pub(crate) struct RawOptions {
     /// GPU only: tokens for which keys and values have room, all requests together; 65536 by default.
     #[schemars(range(min = 256))]
     kv_tokens: Option<u32>,
-    /// CPU only: decode requests with prompts of equal length together. Faster under load, but a reply may differ in
-    /// the last bits from the one it would have been alone. False by default.
-    gang: Option<bool>,
     /// The GGUF file within the model's directory; by default the only one there.
     gguf: Option<String>,
 }
@@ -65,8 +62,6 @@ pub(crate) struct Options {
     pub(crate) max_image_pixels: Option<u64>,
     /// `None`: by default.
     pub(crate) kv_tokens: Option<u32>,
-    /// Decode equal lengths together on a CPU.
-    pub(crate) gang: bool,
     /// `None`: the only one there.
     pub(crate) gguf: Option<String>,
 }
@@ -98,7 +93,6 @@ impl Options {
             max_images: in_range("max_images", raw.max_images, 1, 256)?.unwrap_or(DEFAULT_MAX_IMAGES),
             max_image_pixels: in_range("max_image_pixels", raw.max_image_pixels, 1024, u64::MAX)?,
             kv_tokens: in_range("kv_tokens", raw.kv_tokens, 256, u32::MAX)?,
-            gang: raw.gang.unwrap_or(false),
             gguf: raw.gguf,
         })
     }
@@ -129,7 +123,7 @@ mod tests {
     #[test]
     fn defaults_and_bounds() {
         let options = parse("{}").expect("no options are fine");
-        assert_eq!((options.max_sequences, options.max_images, options.gang), (32, 16, false));
+        assert_eq!((options.max_sequences, options.max_images), (32, 16));
         for (json, part) in [
             (r#"{"max_sequences": 0}"#, "max_sequences is 0; use 1 to 512"),
             (r#"{"context_length": 3}"#, "context_length is 3"),

@@ -8,9 +8,9 @@ use sensorium_contract::{
 use crate::{
     chat::{Chatter, Shared},
     checkpoint::ModelDir,
-    engine::{Engine, Lane, log_panics},
+    engine::{Engine, Lane, LaneParams, log_panics},
     error::LoadError,
-    model::{self, CLAIMED, Loaded},
+    model::{self, CLAIMED, Loaded, Vision},
     options::{Options, RawOptions},
     placement::{self, Placement},
     prompt::{Parts, Preparer},
@@ -110,8 +110,13 @@ fn chatter(loaded: Loaded, options: &Options) -> Result<Chatter, LoadError> {
         .enable_time()
         .build()
         .map_err(|error| LoadError::Process(format!("no runtime: {error}")))?;
-    let sequences = if loaded.kv_tokens.is_some() { options.max_sequences } else { 1 };
-    let lane = Lane::new(sequences, loaded.kv_tokens);
+    let alone = loaded.kv_tokens.is_none() || loaded.vision.as_ref().is_some_and(Vision::alone);
+    let sequences = if alone { 1 } else { options.max_sequences };
+    let lane = Lane::new(LaneParams {
+        sequences,
+        kv_tokens: loaded.kv_tokens,
+        separate: loaded.vision.as_ref().is_some_and(Vision::separate),
+    });
     let shared = Shared {
         engine: Engine::new(loaded.runner, lane).map_err(LoadError::Engine)?,
         preparer: Preparer::new(Parts {

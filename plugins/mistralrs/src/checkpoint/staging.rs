@@ -1,5 +1,5 @@
-//! A private directory with the files as mistral.rs is to read them: configuration that has been checked and put right,
-//! and links to the weights. What isn't put here, the engine never sees.
+//! A private directory with the files as mistral.rs is to read them: configuration that has been checked and put right, and weights that
+//! take the place of some of the model's own.
 
 use std::{
     fs,
@@ -50,16 +50,5 @@ impl Staging {
     /// If there is no room for it.
     pub(crate) fn write_json(&self, name: &str, object: &Map<String, Value>) -> Result<PathBuf, LoadError> {
         self.write(name, Value::Object(object.clone()).to_string().as_bytes())
-    }
-
-    /// Links to a file of the model.
-    ///
-    /// # Errors
-    /// If the link can't be made.
-    pub(crate) fn link(&self, name: &str, target: &Path) -> Result<PathBuf, LoadError> {
-        let path = self.path().join(Path::new(name).file_name().unwrap_or_default());
-        std::os::unix::fs::symlink(target, &path)
-            .map_err(|error| LoadError::Process(format!("no temporary link for {name}: {error}")))?;
-        Ok(path)
     }
 }

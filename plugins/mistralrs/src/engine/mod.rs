@@ -5,6 +5,6 @@ mod request;
 mod run;
 mod watch;
 
-pub(crate) use lane::{Lane, Load};
+pub(crate) use lane::{Lane, LaneParams, Load};
 pub(crate) use run::Engine;
 pub(crate) use watch::{exit_with_engine, guarded, log_panics};

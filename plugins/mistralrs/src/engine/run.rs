@@ -81,6 +81,11 @@ impl Engine {
 // === impl Job ===
 
 impl Job {
+    /// The prompt has been read.
+    pub(crate) fn read(&mut self) {
+        self.place.read();
+    }
+
     /// Resolves when the engine is done with the sequence.
     ///
     /// # Errors
@@ -93,6 +98,8 @@ impl Job {
                 Some(Response::ModelError(error, _) | Response::CompletionModelError(error, _)) => error,
                 Some(_) => continue,
             };
+            // What follows are the names of functions.
+            let problem = problem.lines().next().unwrap_or_default();
             return Err(PluginError::instance(format!("the engine failed: {problem}")));
         }
     }

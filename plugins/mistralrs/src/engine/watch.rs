@@ -4,6 +4,7 @@
 
 use std::{
     any::Any,
+    backtrace::Backtrace,
     panic::{AssertUnwindSafe, catch_unwind},
     process,
     sync::Once,
@@ -15,6 +16,9 @@ use tokio::sync::mpsc;
 
 /// What the process ends with when its engine has died; EX_SOFTWARE of sysexits.h.
 const DEAD_ENGINE: i32 = 70;
+
+/// Bytes of a panic's way that the log tells.
+const MAX_TRACE: usize = 4096;
 
 /// What the log is given to leave the process.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -28,7 +32,9 @@ pub(crate) fn log_panics() {
             let problem = panic.payload_as_str().unwrap_or("it doesn't say why");
             let thread = std::thread::current();
             let thread = thread.name().unwrap_or("unnamed");
-            tracing::warn!(thread, place, problem, "a thread panicked");
+            let mut trace = Backtrace::force_capture().to_string();
+            trace.truncate(trace.floor_char_boundary(MAX_TRACE));
+            tracing::warn!(thread, place, problem, trace, "a thread panicked");
         }));
     });
 }

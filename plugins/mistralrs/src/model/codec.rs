@@ -56,16 +56,6 @@ impl Codec {
             .map_err(|error| format!("the tokenizer can't read the prompt: {error}"))
     }
 
-    /// The text of ids, special tokens written out.
-    ///
-    /// # Errors
-    /// If the tokenizer can't write it.
-    pub(crate) fn decode(&self, ids: &[u32]) -> Result<String, String> {
-        self.tokenizer
-            .decode(ids, false)
-            .map_err(|error| format!("the tokenizer can't write the prompt: {error}"))
-    }
-
     /// The id of a token by its text.
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)

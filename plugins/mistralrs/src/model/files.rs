@@ -39,6 +39,8 @@ pub(crate) struct ModelFiles {
     pub(crate) end: Vec<u32>,
     /// How prompts are written for the engine.
     pub(crate) numbers: Numbers,
+    /// How many positions it tells apart.
+    pub(crate) positions: Option<u32>,
     /// Numbers in its weights.
     pub(crate) parameters: u64,
     /// config.json.
@@ -85,7 +87,9 @@ impl ModelFiles {
         } else if let Architecture::Multimodal(_) = architecture {
             stage_as_they_are(dir, staging)?;
         }
-        let (parameters, weights) = stage_weights(dir, staging)?;
+        let (parameters, weights) = find_weights(dir)?;
+        let text = Facts::new("config.json", &config).section_or_self("text_config");
+        let positions = text.number("max_position_embeddings")?;
         Ok(Self {
             architecture,
             vision,
@@ -93,6 +97,7 @@ impl ModelFiles {
             tokenizer,
             end,
             numbers,
+            positions,
             parameters,
             config,
             weights,
@@ -224,20 +229,15 @@ pub(crate) fn special(tokens: &Map<String, Value>, key: &str) -> Option<String> 
     }
 }
 
-/// Links to the weights, by names that the engine looks for; answers how many numbers they hold, and where they are.
-fn stage_weights(dir: &ModelDir, staging: &Staging) -> Result<(u64, Vec<(String, PathBuf)>), LoadError> {
-    let names = dir.weights()?;
+/// The weights, each by its name and where it is, and how many numbers they hold.
+fn find_weights(dir: &ModelDir) -> Result<(u64, Vec<(String, PathBuf)>), LoadError> {
     let mut numbers = 0;
-    let mut links = Vec::new();
-    for (index, name) in names.iter().enumerate() {
-        dir.mark_weights(name)?;
-        let path = dir.find(name)?.ok_or_else(|| LoadError::file(name, "is missing"))?;
-        numbers += weights::count(&path).map_err(|problem| LoadError::file(name, problem))?;
-        let link = match names.len() {
-            1 => "model.safetensors".to_owned(),
-            all => format!("model-{:05}-of-{all:05}.safetensors", index + 1),
-        };
-        links.push((name.clone(), staging.link(&link, &path)?));
+    let mut found = Vec::new();
+    for name in dir.weights()? {
+        dir.mark_weights(&name)?;
+        let path = dir.find(&name)?.ok_or_else(|| LoadError::file(&name, "is missing"))?;
+        numbers += weights::count(&path).map_err(|problem| LoadError::file(&name, problem))?;
+        found.push((name, path));
     }
-    Ok((numbers, links))
+    Ok((numbers, found))
 }

@@ -8,6 +8,8 @@ mod facts;
 mod files;
 mod load;
 mod numbers;
+mod parts;
+mod raw_pixels;
 mod resize;
 mod smart;
 mod vision;

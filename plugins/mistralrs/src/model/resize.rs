@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn one_colour_stays_one_colour() {
-        let image = RgbImage::new(3, 2, vec![9; 18].into()).expect("18 bytes");
+        let image = RgbImage::new(3, 2, vec![9u8; 18]).expect("18 bytes");
         assert_eq!(resize(&image, 3, 2, Filter::Bicubic), Ok(vec![9; 18]));
         assert_eq!(resize(&image, 8, 4, Filter::Bicubic), Ok(vec![9; 96]));
     }

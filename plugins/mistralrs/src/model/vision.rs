@@ -47,7 +47,7 @@ enum Kind {
     /// Squares; each is `tokens` tokens between two of its own.
     Idefics3 { side: u32, tokens: u32 },
     /// Any size, in patches that are merged `merge` × `merge` into tokens.
-    Qwen { smart: Smart },
+    Qwen { smart: Smart, newer: bool },
     /// One size; each is `tokens` tokens.
     Gemma3 { width: u32, height: u32, tokens: u32 },
     /// One size, cut out of the middle; each is `tokens` tokens.
@@ -77,8 +77,8 @@ impl Vision {
     ) -> Result<Option<Self>, LoadError> {
         match architecture {
             MultimodalLoaderType::Idefics3 => idefics3(files).map(Some),
-            MultimodalLoaderType::Qwen2VL | MultimodalLoaderType::Qwen2_5VL => qwen(files, 14, max_pixels).map(Some),
-            MultimodalLoaderType::Qwen3VL | MultimodalLoaderType::Qwen3VLMoE => qwen(files, 16, max_pixels).map(Some),
+            MultimodalLoaderType::Qwen2VL | MultimodalLoaderType::Qwen2_5VL => qwen(files, false, max_pixels).map(Some),
+            MultimodalLoaderType::Qwen3VL | MultimodalLoaderType::Qwen3VLMoE => qwen(files, true, max_pixels).map(Some),
             // Without a vision tower it is the text model of the family.
             MultimodalLoaderType::Gemma3 if !files.config.contains_key("vision_config") => Ok(None),
             MultimodalLoaderType::Gemma3 => gemma3(files).map(Some),
@@ -93,7 +93,7 @@ impl Vision {
             Kind::Idefics3 { side, .. } => (*side, *side, ResizeMode::Squash),
             Kind::Gemma3 { width, height, .. } => (*width, *height, ResizeMode::Squash),
             Kind::Llava { side, edge, .. } => (*side, *side, ResizeMode::ShortestEdgeCrop { shortest_edge: *edge }),
-            Kind::Qwen { smart } => {
+            Kind::Qwen { smart, .. } => {
                 let side = (smart.max_pixels as f64).sqrt() * BOX_FACTOR;
                 let side = (side.ceil() as u32).clamp(smart.factor, MAX_BOX.min(MAX_IMAGE_SIDE));
                 (side, side, ResizeMode::Fit)
@@ -110,10 +110,24 @@ impl Vision {
     /// Most images that the engine reads in one conversation.
     pub(crate) fn max_images(&self) -> u32 {
         match self.kind {
-            // llava_inputs_processor.rs:376 refuses a second one by a panic of its caller.
+            // llava_inputs_processor.rs:379 refuses a second one by a panic of its caller.
             Kind::Llava { .. } => 1,
+            // The third is taken from where the second is (qwen2vl/mod.rs:411, qwen2_5_vl/mod.rs:411).
+            Kind::Qwen { newer: false, .. } => 2,
             _ => u32::MAX,
         }
+    }
+
+    /// True if the engine can't compute sequences with images and sequences without together: Qwen3-VL finds positions by
+    /// the images of all of them or of none (qwen3_vl/inputs_processor.rs:174).
+    pub(crate) fn separate(&self) -> bool {
+        matches!(self.kind, Kind::Qwen { .. })
+    }
+
+    /// True if the engine can't compute several sequences together: LLaVA turns the keys of all of them to the first one's
+    /// positions (llava_llm/llama.rs:88).
+    pub(crate) fn alone(&self) -> bool {
+        matches!(self.kind, Kind::Llava { .. })
     }
 
     /// What stands for one image in a rendered prompt.
@@ -155,7 +169,7 @@ impl Vision {
         let wanted = match &self.kind {
             Kind::Idefics3 { side, .. } | Kind::Llava { side, .. } => (*side, *side),
             Kind::Gemma3 { width, height, .. } => (*width, *height),
-            Kind::Qwen { smart } => smart.size(width, height).ok_or_else(|| {
+            Kind::Qwen { smart, .. } => smart.size(width, height).ok_or_else(|| {
                 format!(
                     "the image has {width} × {height} pixels; one side must not be more than {MAX_ASPECT} times the other"
                 )
@@ -263,7 +277,7 @@ impl Vision {
                 let tiles = repeated("<image>", *tokens);
                 (format!("{fake}<global-img>{tiles}{fake}"), *tokens)
             }
-            Kind::Qwen { smart } => {
+            Kind::Qwen { smart, .. } => {
                 let area = u64::from(image.width()) * u64::from(image.height());
                 let tokens = (area / u64::from(smart.factor).pow(2)) as u32;
                 (repeated(self.placeholder, tokens), tokens)
@@ -367,7 +381,9 @@ fn idefics3(files: VisionFiles<'_>) -> Result<Vision, LoadError> {
     })
 }
 
-fn qwen(files: VisionFiles<'_>, default_patch: u32, limit: Option<u64>) -> Result<Vision, LoadError> {
+/// `newer`: Qwen3-VL.
+fn qwen(files: VisionFiles<'_>, newer: bool, limit: Option<u64>) -> Result<Vision, LoadError> {
+    let default_patch = if newer { 16 } else { 14 };
     let facts = Facts::new(PREPROCESSOR, files.preprocessor);
     let tower = Facts::new(CONFIG, files.config).section("vision_config")?;
     let patch = facts.number("patch_size")?.or(tower.number("patch_size")?).unwrap_or(default_patch).max(1);
@@ -383,7 +399,9 @@ fn qwen(files: VisionFiles<'_>, default_patch: u32, limit: Option<u64>) -> Resul
     let edges = |key, inner| -> Result<Option<u32>, LoadError> {
         Ok(facts.number(key)?.or(size_of(files, "size", inner)?))
     };
-    let min_pixels = edges("min_pixels", "shortest_edge")?.map_or(4 * area, u64::from).max(area);
+    // Qwen2-VL and 2.5's merger makes a number of an image of one token (qwen2_5_vl/vision.rs:282).
+    let fewest = if newer { area } else { 2 * area };
+    let min_pixels = edges("min_pixels", "shortest_edge")?.map_or(4 * area, u64::from).max(fewest);
     let max_pixels = edges("max_pixels", "longest_edge")?.map_or(1280 * area, u64::from);
     let max_pixels = limit.map_or(max_pixels, |limit| limit.min(max_pixels)).max(min_pixels);
     let (mut preprocessor, filter) = common(files)?;
@@ -406,6 +424,7 @@ fn qwen(files: VisionFiles<'_>, default_patch: u32, limit: Option<u64>) -> Resul
                 min_pixels,
                 max_pixels,
             },
+            newer,
         },
         placeholder: "<|image_pad|>",
         token: "<|image_pad|>",

@@ -15,7 +15,7 @@ mod eye;
 mod recent;
 mod spread;
 mod stage;
-mod tensors;
+pub(crate) mod tensors;
 mod tower;
 
 pub(crate) use code::TooLong;

@@ -16,7 +16,7 @@ use crate::error::LoadError;
 const MAX_HEADER: u64 = 100 << 20;
 
 /// What some safetensors files hold.
-pub(super) struct Tensors {
+pub(crate) struct Tensors {
     files: Vec<(String, File)>,
     entries: HashMap<String, Entry>,
 }
@@ -37,7 +37,7 @@ impl Tensors {
     ///
     /// # Errors
     /// If one isn't a safetensors file.
-    pub(super) fn open(files: &[(String, PathBuf)]) -> Result<Self, LoadError> {
+    pub(crate) fn open(files: &[(String, PathBuf)]) -> Result<Self, LoadError> {
         let mut tensors = Self {
             files: Vec::new(),
             entries: HashMap::new(),
@@ -79,7 +79,7 @@ impl Tensors {
     }
 
     /// Whether there is a tensor of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
@@ -87,7 +87,7 @@ impl Tensors {
     ///
     /// # Errors
     /// If it is missing, has another shape or no floats, or can't be read.
-    pub(super) fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
+    pub(crate) fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
         let Some(entry) = self.entries.get(name) else {
             return Err(LoadError::file("model.safetensors", format!("has no tensor `{name}`")));
         };
