@@ -16,8 +16,18 @@ from .chitchat import REFUSAL, prompt, system
 START, END = "<|im_start|>", "<end_of_utterance>"
 PICTURE = "<image>"  # one marker for a whole picture; `data` spells it out
 ASK, TOLD, ANSWER = "\nUser:", "\nTool:", "\nAssistant:"
-TOOL_SHARE, JSON_SHARE = 0.1, 0.05
 TURNS = (0.56, 0.2, 0.1, 0.06, 0.04, 0.02, 0.02)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Shares of what there is to learn: conversations with tools, answers in JSON, how many of the descriptions stay,
+    and how much oftener than usual the hard families come."""
+
+    tools: float = 0.1
+    json: float = 0.05
+    describing: float = 1.0
+    hard: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class Sample:
     head: str
     shown: tuple[int, ...]
     kind: str
+    mix: Mix = Mix()
     tools: tuple[errands.Tool, ...] = ()
 
     def branch(self, rng: Random) -> list[Turn]:
@@ -57,15 +68,15 @@ class Sample:
         if not self.scenes:
             return _without_picture(rng)
         if self.kind == "late" and k == 0:
-            return about_one(self.scenes[0], rng) if self.shown else _without_picture(rng)
+            return about_one(self.scenes[0], rng, self.mix) if self.shown else _without_picture(rng)
         if self.kind == "late" and k == 1:
             new = (len(self.scenes) - 1,)
             if self.shown:
-                return _bringing(about_two(*self.scenes, rng), new)
-            return _bringing(about_one(self.scenes[0], rng), new)
+                return _bringing(about_two(*self.scenes, rng, self.mix), new)
+            return _bringing(about_one(self.scenes[0], rng, self.mix), new)
         if len(self.scenes) == 1:
-            return about_one(self.scenes[0], rng)
-        return about_two(*self.scenes, rng)
+            return about_one(self.scenes[0], rng, self.mix)
+        return about_two(*self.scenes, rng, self.mix)
 
     def _errand(self, rng: Random) -> list[Turn]:
         """A request that a tool serves, and mostly what the model says of the result."""
@@ -80,11 +91,11 @@ class Sample:
         return turns
 
 
-def sample(rng: Random, draw=sample_training_scene) -> Sample:
-    """One picture mostly, sometimes two, none, or one that comes later in the conversation."""
+def sample(rng: Random, draw=sample_training_scene, mix: Mix = Mix()) -> Sample:
+    """One picture mostly, sometimes two, none, or one that comes later in the conversation; a share with tools."""
     kind = rng.choices(("one", "two", "none", "late"), (0.7, 0.18, 0.04, 0.08))[0]
-    if rng.random() < TOOL_SHARE:
-        return _with_tools(rng, draw)
+    if rng.random() < mix.tools:
+        return _with_tools(rng, draw, mix)
     if kind == "two" or (kind == "late" and rng.random() < 0.5):
         scenes = pairs.sample_pair(rng, draw)
     else:
@@ -92,7 +103,7 @@ def sample(rng: Random, draw=sample_training_scene) -> Sample:
     shown = tuple(range(len(scenes)))
     if kind == "late":
         shown = shown[:-1]
-    return Sample(scenes, head(len(shown), system(rng) if rng.random() < 0.35 else None), shown, kind)
+    return Sample(scenes, head(len(shown), system(rng) if rng.random() < 0.35 else None), shown, kind, mix)
 
 
 def head(pictures: int, instructions: str | None = None, tools: str | None = None) -> str:
@@ -101,21 +112,25 @@ def head(pictures: int, instructions: str | None = None, tools: str | None = Non
     return f"{START}{before}User:{PICTURE * pictures}"
 
 
-def about_one(scene: Scene, rng: Random) -> Turn:
+def about_one(scene: Scene, rng: Random, mix: Mix = Mix()) -> Turn:
     if rng.random() < 0.1:
         return Turn(prompt(rng), REFUSAL, "refusal")
-    if rng.random() < JSON_SHARE:
+    if rng.random() < mix.json:
         question, answer, dictated = records.record(scene, rng)
         return Turn(dressed(question, rng), answer, "json", dictated=dictated)
-    family, question, answer = questions.ask(scene, rng)
-    return Turn(question, answer, family)
+    while True:
+        family, question, answer = questions.ask(scene, rng, hard=mix.hard)
+        if family not in questions.DESCRIBING or rng.random() < mix.describing:
+            return Turn(question, answer, family)
 
 
-def about_two(a: Scene, b: Scene, rng: Random) -> Turn:
+def about_two(a: Scene, b: Scene, rng: Random, mix: Mix = Mix()) -> Turn:
     if rng.random() < 0.06:
         return Turn(prompt(rng), REFUSAL, "refusal")
-    family, question, answer = pairs.ask(a, b, rng)
-    return Turn(question, answer, f"two: {family}")
+    while True:
+        family, question, answer = pairs.ask(a, b, rng, hard=mix.hard)
+        if family != "both" or rng.random() < mix.describing:
+            return Turn(question, answer, f"two: {family}")
 
 
 def corpus(rng: Random, count: int):
@@ -141,8 +156,8 @@ def _bringing(turn: Turn, pictures: tuple[int, ...]) -> Turn:
     return replace(turn, pictures=pictures)
 
 
-def _with_tools(rng: Random, draw) -> Sample:
+def _with_tools(rng: Random, draw, mix: Mix) -> Sample:
     tools = tuple(errands.toolset(rng))
     scenes = (draw(rng),) if rng.random() < 0.6 else ()
     text = head(len(scenes), system(rng) if rng.random() < 0.35 else None, errands.listing(tools))
-    return Sample(scenes, text, tuple(range(len(scenes))), "tools", tools=tools)
+    return Sample(scenes, text, tuple(range(len(scenes))), "tools", mix, tools)

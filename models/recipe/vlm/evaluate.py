@@ -21,7 +21,6 @@ from .phrases import CAPTION
 from .talker import Chat, Talker
 from .unheard import ABOUT_THE_PICTURE, WITHOUT_MATTER
 
-DESCRIBING = ("caption", "detail", "list")
 # How a picture may arrive: name -> scene to uint8 picture.
 ARRIVALS = {
     "64x64": lambda scene: render(scene, 64),
@@ -110,7 +109,7 @@ def single(exam: Exam, of: str, each: int) -> dict:
     for family in questions.FAMILIES:
         chats, wanted = _asked(exam.rng(f"{family} {of}"), of, each, family)
         report[family] = exam.share(family, chats, wanted)
-    return {"overall": _mean(v for k, v in report.items() if k not in DESCRIBING), **report}
+    return {"overall": _mean(v for k, v in report.items() if k not in questions.DESCRIBING), **report}
 
 
 def two(exam: Exam, of: str, each: int) -> dict:

@@ -15,6 +15,7 @@ SCALE = 2  # pixel shuffle: 2x2 patches make one image token
 IMAGE_TOKENS = (IMAGE_SIZE // PATCH // SCALE) ** 2
 CONTEXT = 4096
 MEAN, STD = (0.5,) * 3, (0.5,) * 3
+DIRECTED_LAYER = 1  # of the text model; the first gathers the words of a reference
 CLIP_STD = 0.3  # of shapes-clip's preprocessor; the mean is the same
 
 
@@ -93,8 +94,9 @@ def see(model, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return model.model.connector(tokens), tokens
 
 
-def read(model, ids, images, places, mask) -> torch.Tensor:
-    """Hidden states (b, length, width) after the text model's last norm, as LlamaModel has them, at half of its time on a CPU.
+def read(model, ids, images, places, mask) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """Hidden states (b, length, width) after the text model's last norm, as LlamaModel has them, at half of its time on a
+    CPU; the attention (b, 2, length, length) of the heads that training may direct; and the hidden states after their layer and the next.
 
     ids, places (positions) (b, length); images (n, IMAGE_TOKENS, width) fill the image tokens in
     order; mask (b, 1, length, length) bool, True where a token may look.
@@ -104,15 +106,20 @@ def read(model, ids, images, places, mask) -> torch.Tensor:
     tokens = tokens.masked_scatter((ids == model.config.image_token_id)[..., None], images.to(tokens.dtype))
     turn = [t[:, None, :, :t.shape[-1] // 2] for t in text.rotary_emb(tokens, places)]
     barred = torch.zeros(mask.shape, dtype=tokens.dtype).masked_fill_(~mask, -1e4)[:, None]
-    for layer in text.layers:
-        tokens = tokens + _attended(layer.self_attn, _even(tokens, layer.input_layernorm), turn, barred)
+    for k, layer in enumerate(text.layers):
+        attended, weights = _attended(layer.self_attn, _even(tokens, layer.input_layernorm), turn, barred)
+        tokens = tokens + attended
         even, mlp = _even(tokens, layer.post_attention_layernorm), layer.mlp
         tokens = tokens + mlp.down_proj(F.silu(mlp.gate_proj(even)) * mlp.up_proj(even))
-    return _even(tokens, text.norm)
+        if k == DIRECTED_LAYER:
+            directed, found = weights[:, 0], [tokens]
+        elif k == DIRECTED_LAYER + 1:
+            found.append(tokens)
+    return _even(tokens, text.norm), directed, found
 
 
-def _attended(attention, tokens, turn, barred) -> torch.Tensor:
-    """Grouped-query attention: the queries that share a key stand in one matrix."""
+def _attended(attention, tokens, turn, barred) -> tuple[torch.Tensor, torch.Tensor]:
+    """Grouped-query attention: the queries that share a key stand in one matrix. Also the weights (b, keys, queries of each, length, length)."""
     b, length, width = tokens.shape
     size, groups = attention.head_dim, attention.num_key_value_groups
     q, k, v = (p(tokens).view(b, length, -1, size).transpose(1, 2) for p in (attention.q_proj, attention.k_proj, attention.v_proj))
@@ -121,7 +128,7 @@ def _attended(attention, tokens, turn, barred) -> torch.Tensor:
     scores = torch.matmul(q.reshape(b, shared, groups * length, size) * attention.scaling, k.transpose(2, 3))
     weights = torch.softmax(scores.view(b, shared, groups, length, length) + barred, dim=-1)
     seen = torch.matmul(weights.view(b, shared, groups * length, length), v).view(b, -1, length, size)
-    return attention.o_proj(seen.transpose(1, 2).reshape(b, length, width))
+    return attention.o_proj(seen.transpose(1, 2).reshape(b, length, width)), weights
 
 
 def _turned(x, cos, sin) -> torch.Tensor:

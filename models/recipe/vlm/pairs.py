@@ -109,19 +109,20 @@ def differences(a, b, rng):
     return asked, " ".join(said)
 
 
+HARD = ("more", "in both", "which", "differences")  # learnt last
 # family -> (maker, how often)
 FAMILIES = {"more": (more, 3), "in both": (in_both, 3), "which": (which, 3), "in one": (in_one, 4), "both": (both, 1.5),
             "total": (total, 1), "differences": (differences, 1.5)}
 
 
-def ask(a: Scene, b: Scene, rng: Random, family: str | None = None) -> tuple[str, str, str] | None:
-    """(family, question, answer) about two pictures; of the named family, None where that does not apply."""
+def ask(a: Scene, b: Scene, rng: Random, family: str | None = None, hard: float = 1.0) -> tuple[str, str, str] | None:
+    """(family, question, answer) about two pictures; of the named family, None where that does not apply; else the hard ones `hard` times as often."""
     if family:
         made = FAMILIES[family][0](a, b, rng)
         if made is None:
             return None
         return family, dressed(made[0], rng), made[1]
-    names, weights = tuple(FAMILIES), [w for _, w in FAMILIES.values()]
+    names, weights = tuple(FAMILIES), [w * (hard if name in HARD else 1) for name, (_, w) in FAMILIES.items()]
     while True:
         made = ask(a, b, rng, rng.choices(names, weights)[0])
         if made:

@@ -135,7 +135,7 @@ class Sequences(unittest.TestCase):
     def test_branches_do_not_see_each_other_and_only_answers_are_learnt(self):
         rng = Random(9)
         made = sample(rng)
-        ids, places, target, branch = (torch.tensor(x) for x in pack(self.tokenizer, made, 288, rng)[0])
+        ids, places, target, branch = (torch.tensor(x) for x in pack(self.tokenizer, made, 288, rng)[0][:4])
         seen = looks(branch[None])[0, 0]
         for i in (150, 200, 250):
             self.assertEqual(set(branch[seen[i]].tolist()) - {0}, {branch[i].item()} - {0})
@@ -149,7 +149,7 @@ class Sequences(unittest.TestCase):
         image = SPECIALS.index("<image>")
         for _ in range(60):
             made = sample(rng)
-            (ids, *_), shown = pack(self.tokenizer, made, 288, rng)
+            (ids, *_), shown, _ = pack(self.tokenizer, made, 288, rng)
             self.assertEqual(ids.count(image), 16 * len(shown), made.kind)
 
 

@@ -18,11 +18,13 @@ from torch.utils.data import DataLoader
 
 from ..clip.masters import Masters
 from ..clip.targets import OBJECT_CLASSES
-from . import model as architecture
+from . import gaze, model as architecture
 from .data import IGNORED, Batches, looks
+from .dialogue import Mix
 from .tokenizer import load
 
 CELLS = 9
+TOKEN_CLASSES = (*gaze.TRAITS, gaze.GRID, gaze.GRID)
 
 
 class Heads(nn.Module):
@@ -31,11 +33,24 @@ class Heads(nn.Module):
     def __init__(self, eye: int, text: int):
         super().__init__()
         self.patches = nn.Sequential(nn.LayerNorm(eye), nn.Linear(eye, sum(OBJECT_CLASSES)))
+        self.tokens = nn.Sequential(nn.LayerNorm(text), nn.Linear(text, sum(TOKEN_CLASSES)))
+        self.meant = nn.Sequential(nn.LayerNorm(text), nn.Linear(text, sum(gaze.TRAITS)))
+        self.counts = nn.Sequential(nn.LayerNorm(text), nn.Linear(text, sum(gaze.COUNTS)))
         self.cells = nn.Sequential(nn.LayerNorm(text * 16), nn.Linear(text * 16, CELLS * sum(OBJECT_CLASSES)))
 
     def loss(self, patches, images, batch) -> torch.Tensor:
         cells = self.cells(images.flatten(1)).view(len(images), CELLS, -1)
         return _named(self.patches(patches), batch["image_patches"]) + _named(cells, batch["image_cells"])
+
+    def reading(self, images, found, batch) -> torch.Tensor:
+        """What single image tokens say of the object they show and of their own place, and what the end of a reference
+        says: after the directed layer of the object that is meant, one layer later of how many there are."""
+        row, spot = batch["gaze_from"].unbind(1)
+        traits, counts = batch["meant"].split((len(gaze.TRAITS), len(gaze.COUNTS)), dim=1)
+        said = _named(self.meant(found[0][row, spot]), traits, gaze.TRAITS)
+        for part, target in zip(self.counts(found[1][row, spot]).float().split(gaze.COUNTS, dim=-1), counts.unbind(1)):
+            said = said + F.cross_entropy(part, target, reduction="sum") / max(1, (target >= 0).sum())
+        return said + _named(self.tokens(images), batch["token_traits"], TOKEN_CLASSES)
 
 
 def main() -> None:
@@ -49,7 +64,7 @@ def main() -> None:
     if args.start:
         start = torch.load(args.start)
         vlm.load_state_dict(start["vlm"])
-        heads.load_state_dict(start["heads"])
+        heads.load_state_dict(start["heads"], strict=False)
     masters = Masters([vlm, heads], args.lr, decay=0.05, average=args.average)
     architecture.halve(vlm)
     heads.bfloat16()
@@ -58,44 +73,45 @@ def main() -> None:
         state = torch.load(work / "state.pt")
         masters.load(state["masters"])
         done = state["step"]
-    batches = Batches(tokenizer, args.batch, args.length, args.seed)
-    loader = DataLoader(batches, batch_size=None, sampler=range(done, args.steps), num_workers=1, prefetch_factor=6)
+    batches = Batches(tokenizer, args.batch, args.length, args.seed, Mix(args.tools, args.json, args.describing, args.hard))
+    loader = DataLoader(batches, batch_size=None, sampler=range(done, args.stop), num_workers=1, prefetch_factor=6)
     log = (work / "log.jsonl").open("a")
     began, seen = time.monotonic(), done
-    for step, batch in zip(range(done, args.steps), loader):
+    for step, batch in zip(range(done, args.stop), loader):
         figures = _step(vlm, heads, masters, batch, step, args)
         if (step + 1) % 25 == 0:
             _note(log, figures | {"step": step + 1, "seconds_per_step": round((time.monotonic() - began) / (step + 1 - seen), 3)})
-        if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
+        if (step + 1) % args.save_every == 0 or step + 1 == args.stop:
             _save(work, masters, step + 1)
 
 
 def _step(vlm, heads, masters, batch, step, args) -> dict:
     """One update; the losses as numbers."""
     images, patches = architecture.see(vlm, batch["pixels"].bfloat16())
-    hidden = architecture.read(vlm, batch["ids"], images[batch["order"]], batch["places"], looks(batch["branch"]))
+    hidden, directed, found = architecture.read(vlm, batch["ids"], images[batch["order"]], batch["places"], looks(batch["branch"]))
     wanted = batch["target"] != IGNORED
     logits = vlm.lm_head(hidden[wanted]).float()
     target = batch["target"][wanted]
-    loss = F.cross_entropy(logits, target)
-    total = loss
-    if args.heads:
-        total = loss + args.heads * heads.loss(patches, images, batch)
-    total.backward()
+    each = F.cross_entropy(logits, target, reduction="none")
+    weight = batch["weight"][wanted] if args.even else torch.ones_like(each)
+    aside = heads.loss(patches, images, batch)
+    looking, reading = gaze.loss(directed, batch), heads.reading(images, found, batch)
+    ((each * weight).sum() / weight.sum() + args.heads * aside + args.gaze * looking + args.reading * reading).backward()
     falling = 0.5 * (1 + math.cos(math.pi * step / args.steps))  # from 1 to 0 over the run
     lr = args.lr * min(1.0, (step + 1) / args.warmup) * (args.floor + (1 - args.floor) * falling)
     masters.step(lr, step)
     right = (logits.argmax(1) == target).float().mean()
-    return {"loss": round(loss.item(), 4), "right": round(right.item(), 4), "heads": round((total - loss).item(), 4)}
+    figures = {"loss": each.mean(), "right": right, "heads": aside, "gaze": looking, "reading": reading}
+    return {name: round(value.item(), 4) for name, value in figures.items()}
 
 
-def _named(logits, target) -> torch.Tensor:
+def _named(logits, target, classes=OBJECT_CLASSES) -> torch.Tensor:
     """Sum over attributes of the cross entropy, "none" weighing less, for most places are empty."""
     loss = 0.0
-    for k, part in enumerate(logits.float().split(OBJECT_CLASSES, dim=-1)):
-        weight = torch.ones(OBJECT_CLASSES[k])
-        weight[0] = 0.3
-        loss = loss + F.cross_entropy(part.reshape(-1, OBJECT_CLASSES[k]), target[..., k].reshape(-1), weight)
+    for k, part in enumerate(logits.float().split(classes, dim=-1)):
+        weight = torch.ones(classes[k])
+        weight[0] = 0.3 if k < len(gaze.TRAITS) else 1.0
+        loss = loss + F.cross_entropy(part.reshape(-1, classes[k]), target[..., k].reshape(-1), weight)
     return loss
 
 
@@ -120,6 +136,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True, help="folder of this stage's state, weights and log")
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--stop", type=int, help="end after this step, though the schedule would go on")
     parser.add_argument("--from", dest="start", help="weights.pt of an earlier stage")
     parser.add_argument("--clip", type=Path, default=Path("shapes-clip"), help="folder whose vision tower is the eye to begin with")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json that all stages share; made anew without it")
@@ -129,11 +146,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--floor", type=float, default=0.01, help="the last learning rate as a share of the highest")
     parser.add_argument("--heads", type=float, default=0.1, help="weight of the training-only heads")
+    parser.add_argument("--gaze", type=float, default=0.0, help="weight of directing two attention heads to what words refer to")
+    parser.add_argument("--reading", type=float, default=0.0, help="weight of naming what image tokens show and references mean")
+    parser.add_argument("--even", action="store_true", help="let the tokens of short answers weigh more")
+    parser.add_argument("--tools", type=float, default=0.1, help="share of conversations with tools")
+    parser.add_argument("--json", type=float, default=0.05, help="share of questions to be answered in JSON")
+    parser.add_argument("--describing", type=float, default=1.0, help="share of the descriptions that stay, the rest making room for questions")
+    parser.add_argument("--hard", type=float, default=1.0, help="how much more often than usual the hard families are asked")
     parser.add_argument("--average", type=float, default=0.998, help="how much the running average of the weights keeps a step")
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--save-every", type=int, default=250)
     parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.stop = args.stop or args.steps
+    return args
 
 
 if __name__ == "__main__":
