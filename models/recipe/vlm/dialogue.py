@@ -35,7 +35,7 @@ class Turn:
     """What the user says, the answer, and the family that the question is from.
 
     `pictures` come before the words. `results` are said by tools instead of the user. Spans of the
-    answer that are `dictated` are not learnt.
+    answer that are `dictated` are not learnt. `calls` are what the answer spells.
     """
 
     question: str
@@ -44,6 +44,7 @@ class Turn:
     pictures: tuple[int, ...] = ()
     results: tuple[str, ...] = ()
     dictated: tuple[tuple[int, int], ...] = ()
+    calls: tuple[tuple[errands.Tool, dict], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Sample:
         if made is None:
             return []
         asked, calls = made
-        turns = [Turn(asked, " ".join(errands.call(*c) for c in calls), "tool call")]
+        turns = [Turn(asked, " ".join(errands.call(*c) for c in calls), "tool call", calls=tuple(calls))]
         if rng.random() < 0.7:
             results = tuple(errands.result(rng) for _ in calls)
             turns.append(Turn("", errands.report(results), "tool result", results=results))

@@ -94,9 +94,10 @@ def see(model, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return model.model.connector(tokens), tokens
 
 
-def read(model, ids, images, places, mask) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+def read(model, ids, images, places, mask) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
     """Hidden states (b, length, width) after the text model's last norm, as LlamaModel has them, at half of its time on a
-    CPU; the attention (b, 2, length, length) of the heads that training may direct; and the hidden states after their layer and the next.
+    CPU; the attention (b, 2, length, length) of the heads that training may direct, two of the directed layer and two of
+    the next; and the hidden states after these layers.
 
     ids, places (positions) (b, length); images (n, IMAGE_TOKENS, width) fill the image tokens in
     order; mask (b, 1, length, length) bool, True where a token may look.
@@ -112,8 +113,9 @@ def read(model, ids, images, places, mask) -> tuple[torch.Tensor, torch.Tensor, 
         even, mlp = _even(tokens, layer.post_attention_layernorm), layer.mlp
         tokens = tokens + mlp.down_proj(F.silu(mlp.gate_proj(even)) * mlp.up_proj(even))
         if k == DIRECTED_LAYER:
-            directed, found = weights[:, 0], [tokens]
+            directed, found = [weights[:, 0]], [tokens]
         elif k == DIRECTED_LAYER + 1:
+            directed.append(weights[:, 1])
             found.append(tokens)
     return _even(tokens, text.norm), directed, found
 

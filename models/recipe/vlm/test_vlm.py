@@ -14,9 +14,10 @@ from ..world.split import side
 from ..world.vocabulary import COLOUR_NAMES, COLOUR_SYNONYMS, SHAPE_SYNONYMS, SHAPES, SIZE_SYNONYMS, SIZES
 from . import pairs, questions
 from .answers import there_are, yes
-from .data import IGNORED, looks, pack
+from .data import looks
 from .describe import NUMBERS, caption, detailed, listing, named, parse
-from .dialogue import END, Turn, head, sample
+from .dialogue import END, Mix, Turn, head, sample
+from .packing import IGNORED, pack
 from .tokenizer import SPECIALS, TEMPLATE, VOCABULARY, build
 
 
@@ -135,7 +136,8 @@ class Sequences(unittest.TestCase):
     def test_branches_do_not_see_each_other_and_only_answers_are_learnt(self):
         rng = Random(9)
         made = sample(rng)
-        ids, places, target, branch = (torch.tensor(x) for x in pack(self.tokenizer, made, 288, rng)[0][:4])
+        row = pack(self.tokenizer, made, 288, rng)
+        ids, places, target, branch = (torch.tensor(x) for x in (row.ids, row.places, row.target, row.branch))
         seen = looks(branch[None])[0, 0]
         for i in (150, 200, 250):
             self.assertEqual(set(branch[seen[i]].tolist()) - {0}, {branch[i].item()} - {0})
@@ -149,8 +151,18 @@ class Sequences(unittest.TestCase):
         image = SPECIALS.index("<image>")
         for _ in range(60):
             made = sample(rng)
-            (ids, *_), shown, _ = pack(self.tokenizer, made, 288, rng)
-            self.assertEqual(ids.count(image), 16 * len(shown), made.kind)
+            row = pack(self.tokenizer, made, 288, rng)
+            self.assertEqual(row.ids.count(image), 16 * len(row.shown), made.kind)
+
+    def test_what_is_copied_stands_where_the_mark_points(self):
+        rng, same = Random(11), []
+        while len(same) < 2000:
+            row = pack(self.tokenizer, sample(rng, mix=Mix(tools=1.0)), 400, rng)
+            for spot, source in row.copies:
+                self.assertLess(source, spot)
+                wanted, there = (self.tokenizer.decode([i]).strip().lower() for i in (row.ids[spot + 1], row.ids[source]))
+                same.append(wanted in there or there in wanted)
+        self.assertGreater(sum(same) / len(same), 0.9)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader
 
 from ..clip.masters import Masters
 from ..clip.targets import OBJECT_CLASSES
-from . import gaze, model as architecture
-from .data import IGNORED, Batches, looks
+from . import copying, gaze, model as architecture
+from .data import Batches, looks
 from .dialogue import Mix
+from .packing import IGNORED
 from .tokenizer import load
 
 CELLS = 9
@@ -95,13 +96,15 @@ def _step(vlm, heads, masters, batch, step, args) -> dict:
     each = F.cross_entropy(logits, target, reduction="none")
     weight = batch["weight"][wanted] if args.even else torch.ones_like(each)
     aside = heads.loss(patches, images, batch)
-    looking, reading = gaze.loss(directed, batch), heads.reading(images, found, batch)
-    ((each * weight).sum() / weight.sum() + args.heads * aside + args.gaze * looking + args.reading * reading).backward()
+    looking, reading = gaze.loss(directed[0], batch), heads.reading(images, found, batch)
+    repeating = copying.loss(directed[1], batch)
+    shown = args.gaze * looking + args.copying * repeating + args.reading * reading + args.heads * aside
+    ((each * weight).sum() / weight.sum() + shown).backward()
     falling = 0.5 * (1 + math.cos(math.pi * step / args.steps))  # from 1 to 0 over the run
     lr = args.lr * min(1.0, (step + 1) / args.warmup) * (args.floor + (1 - args.floor) * falling)
     masters.step(lr, step)
     right = (logits.argmax(1) == target).float().mean()
-    figures = {"loss": each.mean(), "right": right, "heads": aside, "gaze": looking, "reading": reading}
+    figures = {"loss": each.mean(), "right": right, "heads": aside, "gaze": looking, "reading": reading, "copying": repeating}
     return {name: round(value.item(), 4) for name, value in figures.items()}
 
 
@@ -147,6 +150,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--floor", type=float, default=0.01, help="the last learning rate as a share of the highest")
     parser.add_argument("--heads", type=float, default=0.1, help="weight of the training-only heads")
     parser.add_argument("--gaze", type=float, default=0.0, help="weight of directing two attention heads to what words refer to")
+    parser.add_argument("--copying", type=float, default=0.0, help="weight of directing two more to what an answer repeats")
     parser.add_argument("--reading", type=float, default=0.0, help="weight of naming what image tokens show and references mean")
     parser.add_argument("--even", action="store_true", help="let the tokens of short answers weigh more")
     parser.add_argument("--tools", type=float, default=0.1, help="share of conversations with tools")
