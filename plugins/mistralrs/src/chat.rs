@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sensorium_contract::{Chat, ChatEvent, ChatFinished, ChatRefused, ChatReply, ChatRequest, ChatStarted, PluginError};
+use sensorium_contract::{
+    Chat, ChatEvent, ChatFinished, ChatRefused, ChatReply, ChatRequest, ChatStarted, OutputFormat, PluginError, Prompt,
+    Sampling,
+};
 use tokio::{
     runtime::Runtime,
     time::{Instant, interval},
@@ -88,7 +91,11 @@ impl Shared {
                 return;
             }
             Err(problem) => {
-                reply.fail(PluginError::instance(format!("the prompt could not be made: {problem}"))).await;
+                reply
+                    .fail(PluginError::instance(format!(
+                        "the prompt could not be made: {problem}"
+                    )))
+                    .await;
                 return;
             }
         };
@@ -104,7 +111,9 @@ impl Shared {
 
     /// Where images are seen outside the engine, looks at one after another; `false` if nobody waits for it any more.
     async fn look(self: &Arc<Self>, input: &mut Input, reply: &ChatReply) -> Result<bool, PluginError> {
-        let Input::Images { images, .. } = input else { return Ok(true) };
+        let Input::Images { images, .. } = input else {
+            return Ok(true);
+        };
         for image in images {
             let (shared, pixels) = (self.clone(), std::mem::take(image));
             let seen = tokio::task::spawn_blocking(move || guarded(|| shared.preparer.look(pixels)));
@@ -123,10 +132,45 @@ impl Shared {
         Ok(true)
     }
 
+    /// Has the engine make one token, so that a model that fails fails now.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub(crate) async fn warm_up(&self) -> Result<(), PluginError> {
+        let request = ChatRequest {
+            prompt: Prompt::Text("hello".to_owned()),
+            sampling: Sampling::default(),
+            max_tokens: Some(1),
+            stop: Vec::new(),
+            top_logprobs: None,
+            format: OutputFormat::Text,
+        };
+        // A model that can't read this is asked no more.
+        let Ok((prompted, call)) = self.prepare(&request) else {
+            return Ok(());
+        };
+        let Call { processor, mut reply } = call;
+        let load = Load {
+            tokens: prompted.prompt_tokens + 1,
+            images: false,
+        };
+        let place = self.engine.enter(load).await;
+        let mut job = self.engine.start(place, prompted.input, 1, processor).await?;
+        match reply.next().await {
+            Some(step) => match step.end {
+                Some(End::Failed(error)) => Err(error),
+                _ => job.done().await,
+            },
+            None => job.done().await.and(Err(PluginError::instance("the engine died"))),
+        }
+    }
+
     /// All that takes time before the engine comes in.
     fn prepare(&self, request: &ChatRequest) -> Result<(Prompted, Call), ChatRefused> {
         let prompted = self.preparer.prepare(request)?;
-        let call = self.replies.start(request, &prompted.ids, prompted.max_tokens as usize)?;
+        let call = self
+            .replies
+            .start(request, &prompted.ids, prompted.max_tokens as usize)?;
         Ok((prompted, call))
     }
 
@@ -148,7 +192,10 @@ impl Shared {
         if out.send(ChatEvent::Started(started)).await.is_err() {
             return Ok(());
         }
-        let mut job = self.engine.start(place, prompted.input, prompted.max_tokens, processor).await?;
+        let mut job = self
+            .engine
+            .start(place, prompted.input, prompted.max_tokens, processor)
+            .await?;
         let mut ticks = interval(READING);
         let read_until = Instant::now() + READING_AT_MOST.0 + READING_AT_MOST.1 * prompted.prompt_tokens;
         let mut over = false;

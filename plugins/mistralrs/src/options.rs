@@ -12,7 +12,7 @@ const DEFAULT_MAX_SEQUENCES: u32 = 32;
 /// Images in one conversation unless `max_images` says otherwise.
 const DEFAULT_MAX_IMAGES: u32 = 16;
 
-/// Finished sequences whose keys and values are kept unless `prefix_cache` says otherwise.
+/// Whether prompts share keys and values unless `prefix_cache` says otherwise.
 const DEFAULT_PREFIX_CACHE: u32 = 16;
 
 /// `[model.options]` of a registry entry.
@@ -22,13 +22,14 @@ pub(crate) struct RawOptions {
     /// Quantise the weights while loading: "q8_0", "q4k", "q6k", or a number of bits ("4", "8"). By default they stay
     /// as they are.
     isq: Option<String>,
-    /// Most requests under way at once; 32 by default. The others wait in the host.
+    /// Most requests under way at once; 32 by default. The others wait in the host. On a CPU one of them is computed at
+    /// a time.
     #[schemars(range(min = 1, max = 512))]
     max_sequences: Option<u32>,
     /// Prompt and reply together, in tokens; by default what the model's files say, and never more.
     #[schemars(range(min = 16))]
     context_length: Option<u32>,
-    /// How many finished sequences keep their keys and values for prompts that begin likewise; 0: none. 16 by default.
+    /// GPU only: 0 lets no prompt reuse the keys and values of one that began likewise. 16 by default.
     #[schemars(range(max = 1024))]
     prefix_cache: Option<u32>,
     /// Most images in one conversation; 16 by default.

@@ -56,7 +56,11 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
     let dir = ModelDir::open(path)?;
     // What makes results, besides the files, makes the revision too.
     let kind = if placement.on_gpu() { "gpu" } else { "cpu" };
-    let settings = format!("{} {kind} {} {options:?}", env!("CARGO_PKG_VERSION"), placement.dtype_name);
+    let settings = format!(
+        "{} {kind} {} {options:?}",
+        env!("CARGO_PKG_VERSION"),
+        placement.dtype_name
+    );
     dir.mark("settings", settings.as_bytes());
     log_panics();
     limit_threads(request.threads);
@@ -80,7 +84,9 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
         revision = capabilities.revision,
         "model loaded"
     );
+    step("warm-up", 0);
     let chat = chatter(loaded, &options)?;
+    step("warm-up", 1);
     Ok(LoadedModel {
         capabilities,
         embed: None,
@@ -131,6 +137,8 @@ fn chatter(loaded: Loaded, options: &Options) -> Result<Chatter, LoadError> {
         }),
         replies: loaded.replies,
     };
+    let warmed_up = runtime.block_on(shared.warm_up());
+    warmed_up.map_err(|error| LoadError::Engine(error.message))?;
     Ok(Chatter::new(shared, runtime))
 }
 

@@ -109,7 +109,10 @@ impl ModelDir {
         let file = File::open(path).map_err(fail)?;
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(LoadError::file(relative, format!("is larger than {MAX_FILE_BYTES} bytes")));
+            return Err(LoadError::file(
+                relative,
+                format!("is larger than {MAX_FILE_BYTES} bytes"),
+            ));
         }
         self.mark(relative, &bytes);
         Ok(Some(bytes))
@@ -148,7 +151,8 @@ impl ModelDir {
     /// # Errors
     /// As [`ModelDir::object`], and if there is no such file.
     pub(crate) fn require_object(&self, relative: &str) -> Result<Map<String, Value>, LoadError> {
-        self.object(relative)?.ok_or_else(|| LoadError::file(relative, "is missing"))
+        self.object(relative)?
+            .ok_or_else(|| LoadError::file(relative, "is missing"))
     }
 
     /// Names of the weights: `model.safetensors`, the shards that the index lists, or all safetensors there are.

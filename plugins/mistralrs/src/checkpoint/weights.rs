@@ -19,13 +19,16 @@ struct Tensor {
 pub(crate) fn count(path: &Path) -> Result<u64, String> {
     let mut file = File::open(path).map_err(|error| error.to_string())?;
     let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(|_| "is no safetensors file".to_owned())?;
+    file.read_exact(&mut length)
+        .map_err(|_| "is no safetensors file".to_owned())?;
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER {
         return Err("is no safetensors file".to_owned());
     }
     let mut header = Vec::new();
-    file.take(length).read_to_end(&mut header).map_err(|error| error.to_string())?;
+    file.take(length)
+        .read_to_end(&mut header)
+        .map_err(|error| error.to_string())?;
     let header: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&header).map_err(|error| format!("has a broken header: {error}"))?;
     let mut numbers = 0u64;

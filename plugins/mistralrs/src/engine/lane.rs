@@ -230,9 +230,19 @@ mod tests {
         let mut first = now(&lane, Load { tokens: 160, ..TEXT }).await.expect("it is free");
         first.read();
         assert_eq!(lane.kv_usage(), Some(0.6));
-        assert!(now(&lane, Load { tokens: 160, ..TEXT }).await.is_none(), "there is no room for both");
+        assert!(
+            now(&lane, Load { tokens: 160, ..TEXT }).await.is_none(),
+            "there is no room for both"
+        );
         drop(first);
-        let all = now(&lane, Load { tokens: 1_000_000, ..TEXT }).await;
+        let all = now(
+            &lane,
+            Load {
+                tokens: 1_000_000,
+                ..TEXT
+            },
+        )
+        .await;
         assert!(all.is_some());
         assert_eq!(lane.kv_usage(), Some(1.0));
     }

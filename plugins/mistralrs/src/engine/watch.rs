@@ -49,7 +49,8 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it panicked")
 }
 
 /// Ends the process when the engine behind `requests` is gone.
@@ -67,6 +68,9 @@ mod tests {
     #[test]
     fn panics_become_errors() {
         assert_eq!(guarded(|| 1), Ok(1));
-        assert_eq!(guarded(|| panic!("it is {}", "late")), Err::<(), _>("it is late".to_owned()));
+        assert_eq!(
+            guarded(|| panic!("it is {}", "late")),
+            Err::<(), _>("it is late".to_owned())
+        );
     }
 }

@@ -51,13 +51,18 @@ mod tests {
     #[test]
     fn names_find_their_loader() {
         for name in CLAIMED {
-            assert!(matches!(Architecture::find(name), Ok(Architecture::Multimodal(_))), "{name}");
+            assert!(
+                matches!(Architecture::find(name), Ok(Architecture::Multimodal(_))),
+                "{name}"
+            );
         }
         assert!(matches!(
             Architecture::find("LlamaForCausalLM"),
             Ok(Architecture::Text(NormalLoaderType::Llama))
         ));
-        let message = Architecture::find("SmolVLMForConditionalGeneration").expect_err("not there").to_string();
+        let message = Architecture::find("SmolVLMForConditionalGeneration")
+            .expect_err("not there")
+            .to_string();
         assert!(message.contains("not one that mistral.rs"), "{message}");
     }
 }

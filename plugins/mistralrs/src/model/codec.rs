@@ -81,6 +81,8 @@ impl Codec {
 
 impl std::fmt::Debug for Codec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Codec").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Codec")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }

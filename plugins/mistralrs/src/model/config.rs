@@ -66,7 +66,9 @@ fn fill_rope(section: &mut Map<String, Value>, rope: &Map<String, Value>) {
 /// # Errors
 /// If there is no such layer.
 pub(crate) fn count_layers_as_llava(config: &mut Map<String, Value>) -> Result<(), LoadError> {
-    let layers = Facts::new("config.json", config).section("vision_config")?.positive("num_hidden_layers")?;
+    let layers = Facts::new("config.json", config)
+        .section("vision_config")?
+        .positive("num_hidden_layers")?;
     let layers = i64::from(layers);
     let wanted = config.get("vision_feature_layer").map_or(Some(-2), Value::as_i64);
     // The hidden state after this many layers.
@@ -88,7 +90,9 @@ mod tests {
     use super::*;
 
     fn translated(architecture: &str, config: Value) -> Value {
-        let Value::Object(config) = config else { panic!("an object") };
+        let Value::Object(config) = config else {
+            panic!("an object")
+        };
         Value::Object(translate(&config, architecture))
     }
 
@@ -98,7 +102,10 @@ mod tests {
             "LlamaForCausalLM",
             json!({"rope_parameters": {"rope_type": "default", "rope_theta": 5.0}, "dtype": "bfloat16"}),
         );
-        assert_eq!((&made["rope_theta"], &made["torch_dtype"]), (&json!(5.0), &json!("bfloat16")));
+        assert_eq!(
+            (&made["rope_theta"], &made["torch_dtype"]),
+            (&json!(5.0), &json!("bfloat16"))
+        );
         assert!(made.get("rope_scaling").is_none());
         let gemma = json!({"text_config": {
             "rope_parameters": {
@@ -109,7 +116,10 @@ mod tests {
         }});
         let text = &translated("Gemma3ForConditionalGeneration", gemma)["text_config"];
         assert_eq!(text["rope_scaling"], json!({"rope_type": "linear", "factor": 8.0}));
-        assert_eq!((&text["rope_theta"], &text["rope_local_base_freq"]), (&json!(1e6), &json!(1e4)));
+        assert_eq!(
+            (&text["rope_theta"], &text["rope_local_base_freq"]),
+            (&json!(1e6), &json!(1e4))
+        );
         assert_eq!(text["sliding_window_pattern"], json!(3));
         let qwen = json!({"text_config": {"hidden_size": 8, "vocab_size": 3}, "vocab_size": 9});
         let made = translated("Qwen2_5_VLForConditionalGeneration", qwen);
@@ -120,7 +130,9 @@ mod tests {
     fn llavas_layers_are_counted_without_the_embeddings() {
         let count = |layer: i64| {
             let config = json!({"vision_config": {"num_hidden_layers": 24}, "vision_feature_layer": layer});
-            let Value::Object(mut config) = config else { panic!("an object") };
+            let Value::Object(mut config) = config else {
+                panic!("an object")
+            };
             count_layers_as_llava(&mut config).map(|()| config["vision_feature_layer"].as_i64())
         };
         // Of 24 layers' outputs and one pooled output, the last but two is that of layer 23.

@@ -24,7 +24,13 @@ use crate::{
 const AS_IT_IS: &str = "{{ messages[0]['content'] }}";
 
 /// Ends of turns that a model's generation_config.json may forget, as mistral.rs has them.
-const TURN_ENDS: [&str; 5] = ["<|im_end|>", "<end_of_turn>", "<|end_of_text|>", "<|end|>", "<|eot_id|>"];
+const TURN_ENDS: [&str; 5] = [
+    "<|im_end|>",
+    "<end_of_turn>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<|eot_id|>",
+];
 
 /// A model's directory, read.
 pub(crate) struct ModelFiles {
@@ -58,7 +64,10 @@ impl ModelFiles {
     /// What is missing or makes no sense.
     pub(crate) fn read(dir: &ModelDir, options: &Options, staging: &Staging) -> Result<Self, LoadError> {
         let config = dir.require_object("config.json")?;
-        let name = config.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
+        let name = config
+            .get("architectures")
+            .and_then(|names| names.get(0))
+            .and_then(Value::as_str);
         let name = name.ok_or_else(|| LoadError::file("config.json", "has no `architectures`"))?;
         let architecture = Architecture::find(name)?;
         let mut config = translate(&config, name);
@@ -68,7 +77,9 @@ impl ModelFiles {
         let tokens = dir.object("tokenizer_config.json")?.unwrap_or_default();
         let template = ChatTemplate::read(dir, &tokens)?;
         check_image_token(&config, vision.as_ref(), &tokenizer)?;
-        let numbers = vision.as_ref().map(|vision| vision.numbers(|name| tokenizer.token_to_id(name)));
+        let numbers = vision
+            .as_ref()
+            .map(|vision| vision.numbers(|name| tokenizer.token_to_id(name)));
         let numbers = numbers.unwrap_or_default();
         let end = end_tokens(dir, &config, &tokens, template.as_ref(), &tokenizer)?;
 
@@ -80,7 +91,10 @@ impl ModelFiles {
         staging.write_json("config.json", &config)?;
         staging.write("chat_template.jinja", AS_IT_IS.as_bytes())?;
         staging.write_json("tokenizer_config.json", &Map::new())?;
-        staging.write_json("generation_config.json", &Map::from_iter([("eos_token_id".to_owned(), json!(end))]))?;
+        staging.write_json(
+            "generation_config.json",
+            &Map::from_iter([("eos_token_id".to_owned(), json!(end))]),
+        )?;
         if let Some(vision) = &vision {
             staging.write_json("preprocessor_config.json", vision.preprocessor())?;
             staging.write_json("processor_config.json", vision.processor())?;
@@ -150,7 +164,9 @@ fn read_tokenizer(dir: &ModelDir) -> Result<Tokenizer, LoadError> {
     let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| LoadError::file(NAME, error))?;
     // Nothing is cut or filled up here.
     tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| LoadError::file(NAME, error))?;
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| LoadError::file(NAME, error))?;
     Ok(tokenizer)
 }
 
@@ -207,7 +223,12 @@ fn end_tokens(
     }
     found.extend(special(tokens, "eos_token").and_then(|token| tokenizer.token_to_id(&token)));
     let written = |end: &&&str| template.is_some_and(|template| template.mentions(end));
-    found.extend(TURN_ENDS.iter().filter(written).filter_map(|end| tokenizer.token_to_id(end)));
+    found.extend(
+        TURN_ENDS
+            .iter()
+            .filter(written)
+            .filter_map(|end| tokenizer.token_to_id(end)),
+    );
 
     let (good, bad): (Vec<u32>, Vec<u32>) = found.into_iter().partition(|&id| tokenizer.id_to_token(id).is_some());
     if !bad.is_empty() {

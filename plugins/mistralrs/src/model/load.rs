@@ -100,15 +100,22 @@ pub(crate) fn load(
     let told = ask(&runtime, &pipeline, &mut parts, options)?;
 
     let source = parts.template.as_ref().map(ChatTemplate::source);
-    let mut replies = Replies::new(&told.tokenizer, &told.end, source)
-        .map_err(|error| LoadError::file("tokenizer.json", error))?;
+    let mut replies =
+        Replies::new(&told.tokenizer, &told.end, source).map_err(|error| LoadError::file("tokenizer.json", error))?;
     let marks = parts.vision.as_ref().map(Vision::marks).unwrap_or_default();
-    let marks: Vec<u32> = marks.iter().filter_map(|mark| told.tokenizer.token_to_id(mark)).collect();
+    let marks: Vec<u32> = marks
+        .iter()
+        .filter_map(|mark| told.tokenizer.token_to_id(mark))
+        .collect();
     replies.forbid(&marks);
     let (size, longest) = replies.extent();
     let limits = [options.context_length, told.kv_tokens, parts.positions];
     let context_length = limits.into_iter().flatten().fold(told.positions, u32::min).max(1);
-    let prefix_cache = if told.kv_tokens.is_some() { options.prefix_cache } else { 0 };
+    let prefix_cache = if told.kv_tokens.is_some() {
+        options.prefix_cache
+    } else {
+        0
+    };
     Ok(Loaded {
         runner: start(&runtime, &pipeline, &told.scheduler, prefix_cache)?,
         codec: Codec::new(told.tokenizer, size, longest),
@@ -124,12 +131,7 @@ pub(crate) fn load(
 }
 
 /// Asks the engine for what the files didn't say.
-fn ask(
-    runtime: &Runtime,
-    pipeline: &SharedPipeline,
-    parts: &mut Parts,
-    options: &Options,
-) -> Result<Told, LoadError> {
+fn ask(runtime: &Runtime, pipeline: &SharedPipeline, parts: &mut Parts, options: &Options) -> Result<Told, LoadError> {
     let pipeline = runtime.block_on(pipeline.lock());
     let metadata = pipeline.get_metadata();
     let (tokenizer, end) = match parts.tokens.take() {
@@ -142,7 +144,10 @@ fn ask(
         }
     };
     let whole = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let kv_tokens = metadata.cache_config.as_ref().map(|cache| whole(cache.num_gpu_blocks * cache.block_size));
+    let kv_tokens = metadata
+        .cache_config
+        .as_ref()
+        .map(|cache| whole(cache.num_gpu_blocks * cache.block_size));
     let scheduler = match &metadata.cache_config {
         Some(config) => SchedulerConfig::PagedAttentionMeta {
             max_num_seqs: options.max_sequences as usize,
@@ -165,8 +170,14 @@ fn ask(
 
 /// The chat template that a GGUF file carries.
 fn own_template(pipeline: &dyn Pipeline) -> Result<Option<ChatTemplate>, LoadError> {
-    let Some(own) = pipeline.get_chat_template() else { return Ok(None) };
-    let Some(source) = own.chat_template.as_ref().and_then(|template| template.0.as_ref().left()) else {
+    let Some(own) = pipeline.get_chat_template() else {
+        return Ok(None);
+    };
+    let Some(source) = own
+        .chat_template
+        .as_ref()
+        .and_then(|template| template.0.as_ref().left())
+    else {
         return Ok(None);
     };
     ChatTemplate::new(source, own.bos_tok(), own.eos_tok()).map(Some)
@@ -192,10 +203,14 @@ fn load_pipeline(parts: &Parts, how: How<'_>) -> Result<SharedPipeline, LoadErro
     let isq = how.isq;
     let (silent, mapping) = (true, DeviceMapSetting::dummy());
     let pipeline = match &parts.paths {
-        Some(paths) => parts.loader.load_model_from_path(paths, dtype, device, silent, mapping, isq, paged),
+        Some(paths) => parts
+            .loader
+            .load_model_from_path(paths, dtype, device, silent, mapping, isq, paged),
         None => {
             let (revision, token) = (None, TokenSource::None);
-            parts.loader.load_model_from_hf(revision, token, dtype, device, silent, mapping, isq, paged)
+            parts
+                .loader
+                .load_model_from_hf(revision, token, dtype, device, silent, mapping, isq, paged)
         }
     };
     pipeline
@@ -225,4 +240,3 @@ fn start(
     }
     Err(problem)
 }
-

@@ -5,6 +5,7 @@ mod architecture;
 mod codec;
 mod config;
 mod facts;
+mod families;
 mod files;
 mod load;
 mod numbers;

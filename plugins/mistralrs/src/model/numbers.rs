@@ -44,7 +44,11 @@ impl Numbers {
 
     /// tokenizer.json with `size` tokens.
     pub(crate) fn tokenizer(&self, size: u32) -> Value {
-        let vocabulary: Map<String, Value> = (0..size).map(|id| (format!("<{id}>"), json!(id))).collect();
+        let name = |id: u32| match self.named.iter().find(|(own, _)| *own == id) {
+            Some((_, name)) => (*name).to_owned(),
+            None => format!("<{id}>"),
+        };
+        let vocabulary: Map<String, Value> = (0..size).map(|id| (name(id), json!(id))).collect();
         let added: Vec<Value> = self
             .named
             .iter()
@@ -67,7 +71,7 @@ impl Numbers {
             "post_processor": null,
             // The engine takes no tokenizer without one of two decoders; this one leaves plain letters as they are.
             "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
-            "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<0>"}
+            "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": name(0)}
         })
     }
 }
@@ -80,7 +84,13 @@ mod tests {
 
     fn encoder(numbers: &Numbers) -> impl Fn(&str) -> Vec<u32> {
         let tokenizer = Tokenizer::from_bytes(numbers.tokenizer(200).to_string()).expect("a tokenizer");
-        move |text| tokenizer.encode_fast(text, true).expect("it encodes").get_ids().to_vec()
+        move |text| {
+            tokenizer
+                .encode_fast(text, true)
+                .expect("it encodes")
+                .get_ids()
+                .to_vec()
+        }
     }
 
     #[test]
@@ -108,6 +118,9 @@ mod tests {
             run: Some(7),
             ..Numbers::default()
         };
-        assert_eq!(numbers.write(&[1, 8, 7, 7, 7, 8, 8, 7, 7, 8, 2]), "<1><image><image><2>");
+        assert_eq!(
+            numbers.write(&[1, 8, 7, 7, 7, 8, 8, 7, 7, 8, 2]),
+            "<1><image><image><2>"
+        );
     }
 }

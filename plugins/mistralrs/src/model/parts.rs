@@ -143,11 +143,7 @@ fn gguf_name(dir: &ModelDir, options: &Options) -> Result<Option<String>, LoadEr
 
 /// Weights that the engine is to read in place of some of the model's own: on a CPU an Idefics3's images are seen
 /// outside the engine; LLaVA's first convolution takes pixels as they are.
-fn replace_weights(
-    files: &mut ModelFiles,
-    how: How<'_>,
-    staging: &Staging,
-) -> Result<Option<PathBuf>, LoadError> {
+fn replace_weights(files: &mut ModelFiles, how: How<'_>, staging: &Staging) -> Result<Option<PathBuf>, LoadError> {
     let Some(vision) = files.vision.as_mut() else {
         return Ok(None);
     };

@@ -27,7 +27,10 @@ const EMBEDDINGS: &str = "vision_tower.vision_model.embeddings";
 pub(super) fn stage(source: Source<'_>, staging: &Staging) -> Result<PathBuf, LoadError> {
     let tower = Facts::new("config.json", source.config).section("vision_config")?;
     let hidden = tower.positive("hidden_size")? as usize;
-    let (side, patch) = (tower.positive("image_size")? as usize, tower.positive("patch_size")? as usize);
+    let (side, patch) = (
+        tower.positive("image_size")? as usize,
+        tower.positive("patch_size")? as usize,
+    );
     let patches = (side / patch).pow(2);
     let tensors = Tensors::open(source.weights)?;
     let kernel_name = format!("{EMBEDDINGS}.patch_embedding.weight");
@@ -57,14 +60,20 @@ pub(super) fn stage(source: Source<'_>, staging: &Staging) -> Result<PathBuf, Lo
 fn affine(preprocessor: &Map<String, Value>) -> [(f64, f64); 3] {
     let flag = |key: &str| preprocessor.get(key).and_then(Value::as_bool).unwrap_or(true);
     let of = |key: &str, channel: usize, default: f64| {
-        let number = preprocessor.get(key).and_then(|list| list.get(channel)).and_then(Value::as_f64);
+        let number = preprocessor
+            .get(key)
+            .and_then(|list| list.get(channel))
+            .and_then(Value::as_f64);
         number.filter(|_| flag("do_normalize")).unwrap_or(default)
     };
     let rescale = preprocessor.get("rescale_factor").and_then(Value::as_f64);
     let rescale = rescale.filter(|_| flag("do_rescale")).unwrap_or(1.0);
     // CLIP's own.
     let (means, stds) = match flag("do_normalize") {
-        true => ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]),
+        true => (
+            [0.48145466, 0.4578275, 0.40821073],
+            [0.26862954, 0.26130258, 0.27577711],
+        ),
         false => ([0.0; 3], [1.0; 3]),
     };
     std::array::from_fn(|channel| {

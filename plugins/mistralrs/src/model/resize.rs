@@ -24,8 +24,7 @@ pub(crate) fn resize(image: &RgbImage, width: u32, height: u32, filter: Filter) 
     let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_bytes())
         .map_err(|error| error.to_string())?;
     let mut pixels = vec![0; width as usize * height as usize * 3];
-    let mut target =
-        TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).map_err(|error| error.to_string())?;
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).map_err(|error| error.to_string())?;
     let options = ResizeOptions::new().resize_alg(algorithm);
     Resizer::new()
         .resize_typed(&source, &mut target, &options)

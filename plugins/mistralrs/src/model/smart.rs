@@ -30,7 +30,10 @@ impl Smart {
         let (mut wide, mut high) = (times(w, 1.0, f64::round_ties_even), times(h, 1.0, f64::round_ties_even));
         if wide * high > self.max_pixels as f64 {
             let by = (self.max_pixels as f64 / (w * h)).sqrt();
-            (wide, high) = (times(w, by, f64::floor).max(factor), times(h, by, f64::floor).max(factor));
+            (wide, high) = (
+                times(w, by, f64::floor).max(factor),
+                times(h, by, f64::floor).max(factor),
+            );
         } else if wide * high < self.min_pixels as f64 {
             let by = (self.min_pixels as f64 / (w * h)).sqrt();
             (wide, high) = (times(w, by, f64::ceil), times(h, by, f64::ceil));

@@ -53,10 +53,17 @@ pub(crate) fn word<'a>(
         }
         let mut worded = Map::from_iter([
             ("role".to_owned(), json!(role)),
-            ("content".to_owned(), content(message, role, template, neutral, &mut orphan)),
+            (
+                "content".to_owned(),
+                content(message, role, template, neutral, &mut orphan),
+            ),
         ]);
         if !message.tool_calls.is_empty() {
-            let calls = message.tool_calls.iter().map(|call| worded_call(call, wording)).collect();
+            let calls = message
+                .tool_calls
+                .iter()
+                .map(|call| worded_call(call, wording))
+                .collect();
             worded.insert("tool_calls".to_owned(), Value::Array(calls));
         }
         if let Some(id) = &message.tool_call_id {
@@ -69,7 +76,11 @@ pub(crate) fn word<'a>(
         messages.push(worded);
     }
     let tools = match in_prompt {
-        true => conversation.tools.iter().map(|tool| worded_tool(tool, neutral)).collect(),
+        true => conversation
+            .tools
+            .iter()
+            .map(|tool| worded_tool(tool, neutral))
+            .collect(),
         false => Vec::new(),
     };
     Ok(Worded {
@@ -128,7 +139,11 @@ fn content(
     neutral: &Neutraliser,
     orphan: &mut String,
 ) -> Value {
-    let before = if role == "user" { std::mem::take(orphan) } else { String::new() };
+    let before = if role == "user" {
+        std::mem::take(orphan)
+    } else {
+        String::new()
+    };
     let has_images = message.parts.iter().any(|part| matches!(part, ChatPart::Image(_)));
     if !template.takes_parts(role) && !has_images {
         return Value::String(before + &said(message, neutral));
@@ -159,7 +174,10 @@ fn worded_tool(tool: &sensorium_contract::ChatTool, neutral: &Neutraliser) -> Va
     if let Some(description) = &tool.description {
         function.insert("description".to_owned(), json!(neutral.apply(description)));
     }
-    let parameters = tool.parameters.clone().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
+    let parameters = tool
+        .parameters
+        .clone()
+        .unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     function.insert("parameters".to_owned(), neutralised(parameters, neutral));
     json!({"type": "function", "function": function})
 }
@@ -180,7 +198,10 @@ fn neutralised(value: Value, neutral: &Neutraliser) -> Value {
 /// The name of the tool that was called by this id.
 fn name_of<'a>(id: &str, before: &'a [ChatMessage]) -> Option<&'a str> {
     let calls = before.iter().rev().flat_map(|message| &message.tool_calls);
-    calls.into_iter().find(|call| call.id == id).map(|call| call.name.as_str())
+    calls
+        .into_iter()
+        .find(|call| call.id == id)
+        .map(|call| call.name.as_str())
 }
 
 #[cfg(test)]
@@ -209,14 +230,20 @@ mod tests {
     #[test]
     fn roles_find_their_place() {
         let chat = "{% for m in messages %}{{ m.role }}: {{ m.content }}|{% endfor %}";
-        let messages = || vec![
-            ChatMessage::text(Role::Developer, "be brief"),
-            ChatMessage::text(Role::User, "hello"),
-        ];
+        let messages = || {
+            vec![
+                ChatMessage::text(Role::Developer, "be brief"),
+                ChatMessage::text(Role::User, "hello"),
+            ]
+        };
         assert_eq!(render(chat, messages()), Ok("system: be brief|user: hello|".to_owned()));
         let newer = format!("{{# developer #}}{chat}");
-        assert_eq!(render(&newer, messages()), Ok("developer: be brief|user: hello|".to_owned()));
-        let picky = format!("{{% if messages[0].role == 'system' %}}{{{{ raise_exception('no') }}}}{{% endif %}}{chat}");
+        assert_eq!(
+            render(&newer, messages()),
+            Ok("developer: be brief|user: hello|".to_owned())
+        );
+        let picky =
+            format!("{{% if messages[0].role == 'system' %}}{{{{ raise_exception('no') }}}}{{% endif %}}{chat}");
         assert_eq!(render(&picky, messages()), Ok("user: be brief\n\nhello|".to_owned()));
         let tool = vec![ChatMessage::text(Role::Tool, "42")];
         assert!(render(chat, tool).is_err_and(|message| message.contains("no messages of tools")));

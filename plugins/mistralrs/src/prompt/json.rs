@@ -105,7 +105,10 @@ mod tests {
     #[test]
     fn json_is_written_as_python_does() {
         let value = to_jinja(json!({"z": [1, {"ü": "<b>"}], "a": null, "n": 1.5}));
-        assert_eq!(tojson(&value, None), Ok(r#"{"z": [1, {"ü": "<b>"}], "a": null, "n": 1.5}"#.to_owned()));
+        assert_eq!(
+            tojson(&value, None),
+            Ok(r#"{"z": [1, {"ü": "<b>"}], "a": null, "n": 1.5}"#.to_owned())
+        );
         assert_eq!(tojson(&Jinja::from("x\n"), None), Ok(r#""x\n""#.to_owned()));
         assert_eq!(tojson(&to_jinja(json!([1])), Some(2)), Ok("[\n  1\n]".to_owned()));
     }

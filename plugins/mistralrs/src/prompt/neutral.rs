@@ -69,7 +69,11 @@ mod tests {
 
     #[test]
     fn tokens_are_broken_and_nothing_else_changes() {
-        let neutral = Neutraliser::of(["<image>", "<|im_end|>", "<|im_end|>x", "</s>"].map(String::from).into_iter());
+        let neutral = Neutraliser::of(
+            ["<image>", "<|im_end|>", "<|im_end|>x", "</s>"]
+                .map(String::from)
+                .into_iter(),
+        );
         for (text, expected) in [
             ("plain < text >", "plain < text >"),
             ("an <image> here", "an <\u{2060}image> here"),
@@ -79,7 +83,10 @@ mod tests {
         ] {
             let made = neutral.apply(text);
             assert_eq!(made, expected);
-            assert!(neutral.tokens.iter().all(|token| !made.contains(token.as_str())), "{made}");
+            assert!(
+                neutral.tokens.iter().all(|token| !made.contains(token.as_str())),
+                "{made}"
+            );
         }
     }
 }

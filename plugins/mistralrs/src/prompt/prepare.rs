@@ -154,7 +154,10 @@ impl Inner {
     fn conversation(&self, conversation: &Conversation) -> Result<(Input, Vec<u32>, u32), ChatRefused> {
         const FIELD: &str = "conversation.messages";
         let Some(template) = &self.template else {
-            return Err(refused("the model has no chat template; it only continues text", "conversation"));
+            return Err(refused(
+                "the model has no chat template; it only continues text",
+                "conversation",
+            ));
         };
         let tools = !conversation.tools.is_empty() && conversation.tool_choice != ToolChoice::None;
         let worded = word(conversation, self.wording(template), tools)?;
@@ -174,7 +177,10 @@ impl Inner {
         };
         if worded.images.len() > self.max_images as usize {
             let most = self.max_images;
-            return Err(refused(format!("the model reads at most {most} images in a conversation"), FIELD));
+            return Err(refused(
+                format!("the model reads at most {most} images in a conversation"),
+                FIELD,
+            ));
         }
         let placed = prompt.matches(vision.placeholder()).count();
         if placed != worded.images.len() {
@@ -182,9 +188,10 @@ impl Inner {
             let problem = format!("the model's chat template has place for {placed} of these {given} images");
             return Err(refused(problem, worded.images[0].0.clone()));
         }
-        let images = worded.images.iter().map(|(field, image)| {
-            vision.prepare(image).map_err(|problem| refused(problem, field.clone()))
-        });
+        let images = worded
+            .images
+            .iter()
+            .map(|(field, image)| vision.prepare(image).map_err(|problem| refused(problem, field.clone())));
         let images = images.collect::<Result<Vec<Pixels>, _>>()?;
         let (ids, image_tokens) = vision
             .expand(&prompt, &images, &self.codec)
@@ -207,7 +214,10 @@ impl Inner {
             return Err(refused("the prompt is empty", field));
         }
         if ids.iter().any(|id| self.image_ids.contains(id)) {
-            return Err(refused("the prompt has a token that stands for an image, but there is no image", field));
+            return Err(refused(
+                "the prompt has a token that stands for an image, but there is no image",
+                field,
+            ));
         }
         Ok((Input::Ids(ids.clone()), ids, 0))
     }

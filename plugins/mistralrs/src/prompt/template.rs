@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use minijinja::{Environment, Error, ErrorKind, context, value::{Kwargs, Value as Jinja}};
+use minijinja::{
+    Environment, Error, ErrorKind, context,
+    value::{Kwargs, Value as Jinja},
+};
 use serde_json::{Map, Value, json};
 
 use super::json::{to_jinja, tojson};
@@ -154,7 +157,11 @@ impl ChatTemplate {
     /// # Errors
     /// What the template says against these messages.
     pub(crate) fn render(&self, rendering: &Rendering) -> Result<String, String> {
-        let name = if self.tool_template && !rendering.tools.is_empty() { "tools" } else { "chat" };
+        let name = if self.tool_template && !rendering.tools.is_empty() {
+            "tools"
+        } else {
+            "chat"
+        };
         let tools = match rendering.tools.is_empty() {
             true => Jinja::from(()),
             false => to_jinja(Value::Array(rendering.tools.clone())),
@@ -183,7 +190,8 @@ impl ChatTemplate {
             true => json!([{"type": "text", "text": PROBE}]),
             false => json!(PROBE),
         };
-        self.try_message("system", content).is_some_and(|prompt| prompt.contains(PROBE))
+        self.try_message("system", content)
+            .is_some_and(|prompt| prompt.contains(PROBE))
     }
 
     /// A conversation in which one role says something.
@@ -198,7 +206,11 @@ impl ChatTemplate {
             "system" => vec![message, user()],
             _ => vec![user(), message],
         };
-        self.render(&Rendering { messages, tools: Vec::new() }).ok()
+        self.render(&Rendering {
+            messages,
+            tools: Vec::new(),
+        })
+        .ok()
     }
 }
 
