@@ -31,7 +31,8 @@ fn main() -> Result<()> {
         hidden,
         heads: number("heads", 12),
         intermediate: number("inter", 4 * hidden),
-        activation: Activation::from_name(given.get("act").map_or("quick_gelu", String::as_str))?,
+        activation: Activation::from_name(given.get("act").map_or("quick_gelu", String::as_str))
+            .map_err(candle_core::Error::wrap)?,
         norm_eps: 1e-5,
         placement: NormPlacement::Pre,
     };
