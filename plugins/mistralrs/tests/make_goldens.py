@@ -268,7 +268,8 @@ def make_qwen3_vl(directory):
 
 
 def make_gemma3(directory):
-    """Pictures see themselves whole; two of three layers look through a window shorter than the prompts."""
+    """Pictures see themselves whole; two of three layers turn positions another way. Their window is wider than the prompts:
+    mistral.rs makes it one token too wide while it reads one (mistralrs-core 0.8.1, layers_masker.rs:120)."""
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"]
     template = (
         "{{ bos_token }}{% set first = '' %}{% if messages[0].role == 'system' %}"
@@ -288,7 +289,7 @@ def make_gemma3(directory):
     )
     ends = {"bos_token_id": 2, "pad_token_id": 0, "eos_token_id": [1, 5]}
     text = dict(
-        TEXT, num_hidden_layers=3, head_dim=16, query_pre_attn_scalar=16, rms_norm_eps=1e-6, sliding_window=16, sliding_window_pattern=3,
+        TEXT, num_hidden_layers=3, head_dim=16, query_pre_attn_scalar=16, rms_norm_eps=1e-6, sliding_window=512, sliding_window_pattern=3,
         rope_theta=1000000.0, rope_local_base_freq=10000.0, rope_scaling={"factor": 8.0, "rope_type": "linear"},
         hidden_activation="gelu_pytorch_tanh", vocab_size=tokenizer.get_vocab_size(), model_type="gemma3_text",
     )
