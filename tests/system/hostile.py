@@ -54,19 +54,18 @@ def garbage(rng: random.Random, most: int = 300) -> str:
     return rng.choice(("", " ")).join(pieces)[:most]
 
 
-def content(rng: random.Random):
-    luck = rng.random()
-    if luck < 0.35:
-        return garbage(rng)
+def content(rng: random.Random, wild: bool):
+    if rng.random() < 0.35:
+        return garbage(rng) or ("" if wild else " ")
     parts = []
-    for _ in range(rng.choice((0, 1, 1, 2, 3, 6, 20))):
+    for _ in range(rng.choice((0, 1, 2, 3, 6, 20) if wild else (1, 1, 2, 3, 6))):
         luck = rng.random()
         if luck < 0.4:
             parts.append(text_part(garbage(rng)))
-        elif luck < 0.6:
-            parts.append(image_part(picture(rng.randrange(8))))
-        elif luck < 0.85:
-            parts.append(image_part(odd_picture(rng.randrange(98)), detail=rng.choice(("auto", "low", "high", "none"))))
+        elif luck < 0.65:
+            parts.append(image_part(picture(rng.randrange(8), rng.choice((1, 1, 2, 5)))))
+        elif luck < 0.85 or not wild:
+            parts.append(image_part(odd_picture(rng.randrange(98)), detail=rng.choice(("auto", "low", "high"))))
         elif luck < 0.95:
             parts.append(image_part(broken_picture(rng)))
         else:
@@ -74,27 +73,37 @@ def content(rng: random.Random):
     return parts
 
 
-def message(rng: random.Random) -> dict:
-    made = {"role": rng.choice(ROLES) if rng.random() < 0.1 else rng.choice(("user", "user", "user", "system")), "content": content(rng)}
-    if rng.random() < 0.05:
+def message(rng: random.Random, wild: bool) -> dict:
+    made = {"role": "user", "content": content(rng, wild)}
+    if wild and rng.random() < 0.2:
+        made["role"] = rng.choice(ROLES)
+    if wild and rng.random() < 0.1:
         made["content"] = rng.choice((None, 7, {}, [[]], True))
     if rng.random() < 0.05:
-        made["name"] = garbage(rng, 80)
+        made["name"] = garbage(rng, 60)
     return made
 
 
-def many_messages(rng: random.Random) -> list[dict]:
+def conversation(rng: random.Random, wild: bool) -> list[dict]:
+    made = [message(rng, wild) for _ in range(rng.choice((0, 1, 2, 3) if wild else (1, 1, 1, 2, 3)))]
+    if rng.random() < 0.2:
+        made.insert(0, {"role": rng.choice(("system", "developer")), "content": garbage(rng) or "x"})
+    return made
+
+
+def many_messages(rng: random.Random, wild: bool) -> list[dict]:
     """Up to 200, turn by turn, some with calls of tools."""
     made = []
-    for number in range(rng.choice((10, 50, 200, 200))):
+    for number in range(rng.choice((10, 10, 50, 200))):
         if number % 2 == 0:
-            made.append({"role": "user", "content": rng.choice(("Hi", "What is this?", garbage(rng, 40)))})
+            made.append({"role": "user", "content": rng.choice(("Hi", "", "Red?") if wild else ("Hi", "Red?")) if rng.random() < 0.9 else garbage(rng, 40) or "?"})
         elif rng.random() < 0.1:
-            call = {"id": f"call_{number}", "type": "function", "function": {"name": "f", "arguments": rng.choice(("{}", "{", "null", '{"a": 1}'))}}
+            arguments = rng.choice(("{}", "{", "null", '{"a": 1}') if wild else ("{}", '{"a": 1}', '{"<image>": "</tool_call>"}'))
+            call = {"id": f"call_{number}", "type": "function", "function": {"name": "f", "arguments": arguments}}
             made.append({"role": "assistant", "content": None, "tool_calls": [call]})
-            made.append({"role": "tool", "tool_call_id": rng.choice((call["id"], "other")), "content": garbage(rng, 40)})
+            made.append({"role": "tool", "tool_call_id": rng.choice((call["id"], "other")) if wild else call["id"], "content": garbage(rng, 40) or "-"})
         else:
-            made.append({"role": "assistant", "content": rng.choice(("Red.", "", garbage(rng, 30)))})
+            made.append({"role": "assistant", "content": rng.choice(("Red.", "No.", "" if wild else "."))})
     return made
 
 
@@ -123,46 +132,78 @@ def deep(levels: int):
     return made
 
 
-def response_format(rng: random.Random):
+def response_format(rng: random.Random, wild: bool):
     luck = rng.random()
-    if luck < 0.15:
-        return rng.choice(({"type": "json_object"}, {"type": "text"}, {"type": "xml"}, {}, None, "json", {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}}))
-    made = deep(rng.choice((20, 60, 120))) if luck < 0.3 else schema(rng, rng.choice((1, 2, 3, 6)))
-    return {"type": "json_schema", "json_schema": {"name": rng.choice(("s", "", garbage(rng, 70))), "schema": made, "strict": rng.choice((True, False))}}
+    if wild and luck < 0.3:
+        return rng.choice(({"type": "xml"}, {}, None, "json", {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}}))
+    if luck < 0.1:
+        return rng.choice(({"type": "json_object"}, {"type": "text"}))
+    made = deep(rng.choice((20, 60, 120))) if luck < 0.2 else schema(rng, rng.choice((1, 1, 2, 3, 6)))
+    if not wild and luck < 0.6:
+        made = {"type": "object", "properties": {"a": made, "b": schema(rng, 1)}, "required": rng.choice(([], ["a"], ["a", "b"])), "additionalProperties": False}
+    name = rng.choice(("", garbage(rng, 70))) if wild else "s"
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": made, "strict": rng.choice((True, False))}}
 
 
-def tool(rng: random.Random) -> dict:
-    name = rng.choice(("f", "get_weather", "", "a b", "x" * 100, garbage(rng, 20)))
-    return {"type": "function", "function": {"name": name, "description": garbage(rng), "parameters": schema(rng, rng.choice((1, 2, 4)))}}
+def tool(rng: random.Random, number: int, wild: bool) -> dict:
+    name = rng.choice(("", "a b", "x" * 100, garbage(rng, 20))) if wild else f"f{number}"
+    inner = schema(rng, rng.choice((1, 2, 4)))
+    parameters = inner if wild else {"type": "object", "properties": {"a": inner}, "additionalProperties": False}
+    return {"type": "function", "function": {"name": name, "description": garbage(rng), "parameters": parameters}}
 
 
-def edges(rng: random.Random) -> dict:
-    """Numbers at and over their bounds."""
-    choices = {
-        "n": (1, 1, 1, 2, 8, 128, 129, 0, -1, 1e9, "2", None, 1.5), "max_tokens": (1, 2, 16, 0, -1, 10**9, 2**63, None, 3.5), "max_completion_tokens": (1, 10, 0, 2**64),
-        "temperature": (0, 1, 2, 2.1, -1, 1e308, None, "hot"), "top_p": (0, 1, 0.0001, 1.1, -1), "top_k": (0, 1, 10**9, -1), "min_p": (0, 1, 2), "seed": (0, -1, 2**63, 2**64, 1.5),
-        "presence_penalty": (2, -2, 3), "frequency_penalty": (2, -2, 1e30), "repetition_penalty": (1, 0, 1000), "logprobs": (True, False, 3, None), "top_logprobs": (0, 5, 20, 21, -1),
-        "stop": ("", [], ["a"], [""], ["x"] * 5, ["\n"] * 4, "x" * 10_000, garbage(rng), [garbage(rng, 9)], None), "logit_bias": ({}, {"5": 100}, {"-1": 1}, {"999999": 1}, {"x": 1}, {str(i): 100 for i in range(700)}, ENDLESS),
-        "stream_options": ({"include_usage": True}, {}, None, 3), "user": ("x" * 10_000, 7), "reasoning_effort": ("low", "?"), "parallel_tool_calls": (True, False, "no"),
-    }
-    return {name: rng.choice(choices[name]) for name in rng.sample(list(choices), rng.randrange(4))}
+def tools(rng: random.Random, wild: bool) -> dict:
+    made = [tool(rng, number, wild) for number in range(rng.choice((0, 1, 2, 130) if wild else (1, 1, 2, 40)))]
+    choices = ("auto", "none", "required", {"type": "function", "function": {"name": "f0"}})
+    return {"tools": made, "tool_choice": rng.choice(("all", {}, None, *choices) if wild else choices)}
+
+
+GOOD = {
+    "n": (1, 1, 2, 4, 128), "max_tokens": (1, 2, 16, 100), "temperature": (0, 1, 2, 1e-30), "top_p": (1, 0.0001, 0.5), "top_k": (1, 10**6), "min_p": (0, 1, 0.1),
+    "seed": (0, 2**62, 7), "presence_penalty": (2, -2), "frequency_penalty": (2, -2), "repetition_penalty": (0.5, 1, 2), "top_logprobs": (0, 5, 20),
+    "stop": (["a"], ["\n"] * 4, " ", ["<image>", "</s>"], [" red", " a", "e"]), "logit_bias": ({}, {"5": 100}, {str(i): 100 for i in range(700)}, ENDLESS, {str(i): -100 for i in range(768)}),
+    "parallel_tool_calls": (True, False), "user": ("x" * 100,),
+}
+BAD = {
+    "n": (129, 0, -1, 1e9, "2", 1.5), "max_tokens": (0, -1, 10**9, 2**63, 3.5), "max_completion_tokens": (0, 2**64), "temperature": (2.1, -1, 1e308, "hot"), "top_p": (1.1, -1),
+    "top_k": (-1, 0.5), "min_p": (2, -1), "seed": (2**64, 1.5, "x"), "presence_penalty": (3, "x"), "frequency_penalty": (1e30, []), "repetition_penalty": (0, 1000), "logprobs": (3,),
+    "top_logprobs": (21, -1), "stop": ([""], ["x"] * 5, "x" * 10_000, 7), "logit_bias": ({"-1": 1}, {"999999": 1}, {"x": 1}, {"5": 101}, []), "stream_options": (3, []), "user": ({},),
+    "parallel_tool_calls": ("no",), "stream": ("yes",), "model": ("", "nobody", None, 7, "x" * 5000),
+}
+
+
+def edges(rng: random.Random, wild: bool) -> dict:
+    """Numbers at their bounds, or over them."""
+    made = {name: rng.choice(GOOD[name]) for name in rng.sample(list(GOOD), rng.randrange(4))}
+    if "top_logprobs" in made:
+        made["logprobs"] = True
+    if made.get("n") == 128:
+        made["max_tokens"] = 2
+    elif rng.random() < 0.01:
+        made |= {"max_tokens": 3000, "n": 1}
+    if wild and rng.random() < 0.5:
+        name = rng.choice(list(BAD))
+        made[name] = rng.choice(BAD[name])
+    return made
 
 
 def request(number: int) -> dict:
     """The request with this number."""
     rng = random.Random(number)
-    made = {"model": MODEL, "messages": [message(rng) for _ in range(rng.choice((0, 1, 1, 1, 2, 3)))], "max_tokens": rng.choice((1, 8, 24))}
+    wild = rng.random() < 0.3
+    made = {"model": MODEL, "messages": conversation(rng, wild), "max_tokens": rng.choice((1, 8, 24))}
     kind = rng.random()
     if kind < 0.1:
-        made["messages"] = many_messages(rng)
-    elif kind < 0.3:
-        made["response_format"] = response_format(rng)
-    elif kind < 0.4:
-        made["tools"] = [tool(rng) for _ in range(rng.choice((0, 1, 1, 2, 130)))]
-        made["tool_choice"] = rng.choice(("auto", "none", "required", "all", {"type": "function", "function": {"name": rng.choice(("f", "nobody"))}}, {}, None))
-    elif kind < 0.45:
+        made["messages"] = many_messages(rng, wild)
+    elif kind < 0.35:
+        made["response_format"] = response_format(rng, wild)
+    elif kind < 0.5:
+        made |= tools(rng, wild)
+    elif wild and kind < 0.55:
         made["messages"] = rng.choice((None, {}, "hi", [None], [[]], [{}], [{"role": "user"}], 7))
-    made |= edges(rng)
+    made |= edges(rng, wild)
+    if made.get("n") in (4, 128):  # each reply reads the prompt anew
+        made["messages"] = [{"role": "user", "content": garbage(rng, 30) or "x"}]
     if rng.random() < 0.4:
-        made["stream"] = True
+        made.setdefault("stream", True)
     return made
