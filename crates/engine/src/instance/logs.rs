@@ -25,12 +25,12 @@ pub(super) fn forward(model: &str, plugin: &str, line: LogLine) {
 
 /// The fields that say what the event itself does not: it has a time, and names the model and the plugin.
 fn new_fields(model: &str, plugin: &str, mut fields: Map<String, Value>) -> Option<String> {
-    fields.remove("timestamp");
-    for (name, known) in [("model", model), ("plugin", plugin)] {
-        if fields.get(name).is_some_and(|value| value == known) {
-            fields.remove(name);
-        }
-    }
+    fields.retain(|name, value| match name.as_str() {
+        "timestamp" => false,
+        "model" => value != model,
+        "plugin" => value != plugin,
+        _ => true,
+    });
     (!fields.is_empty()).then(|| Value::Object(fields).to_string())
 }
 
