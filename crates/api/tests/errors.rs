@@ -363,19 +363,25 @@ async fn bodies_share_a_budget() {
         config.body_budget = 1 << 20;
     })
     .await;
-    let mut holder = TcpStream::connect(house.address).await.unwrap();
     let head = format!(
         "POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{{",
         1 << 20
     );
-    holder.write_all(head.as_bytes()).await.unwrap();
     let body = json!({"model": "stub", "input": "a"});
-    let refused = loop {
-        let reply = house.post("/v1/embeddings", &body).await;
-        if reply.status != 200 {
-            break reply;
+    // A holder that comes while another body is being read is itself refused: then another tries.
+    let holding = async {
+        loop {
+            let mut holder = TcpStream::connect(house.address).await.unwrap();
+            holder.write_all(head.as_bytes()).await.unwrap();
+            let reply = house.post("/v1/embeddings", &body).await;
+            if reply.status != 200 {
+                break (holder, reply);
+            }
         }
     };
+    let (holder, refused) = tokio::time::timeout(PATIENCE, holding)
+        .await
+        .expect("nobody was refused");
     check_shape("budget", &refused);
     assert_eq!(
         (refused.status, refused.error("code").as_str()),
@@ -384,7 +390,10 @@ async fn bodies_share_a_budget() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(refused.header("retry-after-ms"), Some("1000"));
     drop(holder);
-    while house.post("/v1/embeddings", &body).await.status != 200 {}
+    let freed = async { while house.post("/v1/embeddings", &body).await.status != 200 {} };
+    tokio::time::timeout(PATIENCE, freed)
+        .await
+        .expect("the budget was not given back");
     house.close().await;
 }
 
