@@ -184,6 +184,7 @@ impl Options {
             dtype: "f32".into(),
             embed: self.does(Does::Embed).then(|| self.embedding()),
             chat: self.does(Does::Chat).then(|| self.chat.capabilities()),
+            image: None,
         }
     }
 

@@ -57,6 +57,7 @@ impl Plugin for Stub {
             capabilities,
             embed,
             chat,
+            image: None,
         })
     }
 }

@@ -23,8 +23,12 @@ pub(super) async fn check(bench: &mut Bench<'_>) {
         .check("Load ends in `loaded` with valid capabilities", async |bench| {
             let manifest = describe(&bench.options.executable).await?;
             let session = bench.session().await?;
-            let Capabilities { embed, chat, .. } = &session.capabilities;
-            for (task, can) in [(Task::Embed, embed.is_some()), (Task::Chat, chat.is_some())] {
+            let Capabilities { embed, chat, image, .. } = &session.capabilities;
+            for (task, can) in [
+                (Task::Embed, embed.is_some()),
+                (Task::Chat, chat.is_some()),
+                (Task::Image, image.is_some()),
+            ] {
                 if can && !manifest.tasks.contains(&task) {
                     let task = task.as_str();
                     return Objection::fail(format!("the model can {task}, but the manifest does not list the task"));
