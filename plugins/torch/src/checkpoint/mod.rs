@@ -8,4 +8,5 @@ mod weights;
 pub(crate) use directory::ModelDir;
 pub(crate) use safetensors::TensorFile;
 pub(crate) use scope::Scope;
-pub(crate) use weights::{Target, Weights};
+pub use weights::Target;
+pub(crate) use weights::Weights;

@@ -4,17 +4,18 @@
 
 use std::{collections::HashMap, fs::File, io::Read, os::unix::fs::FileExt, path::Path};
 
-use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use tch::{Kind, Tensor};
 
 /// Longest header that is read; the format's own limit.
 const MAX_HEADER: u64 = 100_000_000;
+/// A note in the header that is no tensor.
+const NOTES: &str = "__metadata__";
 
 /// An open safetensors file.
 pub(crate) struct TensorFile {
     file: File,
-    /// Where the tensors' bytes begin.
-    base: u64,
     entries: HashMap<String, Entry>,
 }
 
@@ -22,8 +23,18 @@ pub(crate) struct TensorFile {
 struct Entry {
     kind: Kind,
     shape: Vec<i64>,
+    /// From the file's beginning.
     start: u64,
     bytes: usize,
+}
+
+/// A tensor as the header describes it.
+#[derive(Deserialize)]
+struct RawEntry {
+    dtype: String,
+    shape: Vec<u64>,
+    /// From the header's end.
+    data_offsets: [u64; 2],
 }
 
 // === impl TensorFile ===
@@ -35,40 +46,24 @@ impl TensorFile {
     /// What is wrong with it, in words that continue "the file ".
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let mut file = File::open(path).map_err(|error| format!("can't be opened: {error}"))?;
-        let length = file
-            .metadata()
-            .map_err(|error| format!("can't be read: {error}"))?
-            .len();
+        let length = file.metadata().map_err(|error| format!("can't be read: {error}"))?.len();
         let invalid = |why: &dyn std::fmt::Display| format!("is not a valid safetensors file: {why}");
         let mut word = [0; 8];
         file.read_exact(&mut word).map_err(|error| invalid(&error))?;
         let header = u64::from_le_bytes(word);
-        if header > MAX_HEADER.min(length - 8) {
+        if header > MAX_HEADER.min(length.saturating_sub(8)) {
             return Err(invalid(&format!("its header claims {header} bytes")));
         }
-        let mut bytes = word.to_vec();
-        file.by_ref()
-            .take(header)
-            .read_to_end(&mut bytes)
-            .map_err(|error| invalid(&error))?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| invalid(&error))?;
-        let base = 8 + header;
+        let mut bytes = Vec::new();
+        file.by_ref().take(header).read_to_end(&mut bytes).map_err(|error| invalid(&error))?;
+        let map: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| invalid(&error))?;
         let mut entries = HashMap::new();
-        for (name, info) in metadata.tensors() {
-            let (start, end) = info.data_offsets;
-            let unsupported = || format!("has tensor `{name}` of {:?}; f32, f16 and bf16 can be read", info.dtype);
-            if end as u64 > length - base {
-                return Err(invalid(&format!("tensor `{name}` ends after the file's end")));
-            }
-            let entry = Entry {
-                kind: kind(info.dtype).ok_or_else(unsupported)?,
-                shape: info.shape.iter().map(|side| *side as i64).collect(),
-                start: start as u64,
-                bytes: end - start,
-            };
-            entries.insert(name.clone(), entry);
+        for (name, value) in map.into_iter().filter(|(name, _)| name != NOTES) {
+            let raw = RawEntry::deserialize(value).map_err(|error| invalid(&format!("tensor `{name}`: {error}")))?;
+            let entry = Entry::new(&raw, 8 + header, length).map_err(|why| format!("has tensor `{name}` {why}"))?;
+            entries.insert(name, entry);
         }
-        Ok(Self { file, base, entries })
+        Ok(Self { file, entries })
     }
 
     /// Names of all tensors, in no order.
@@ -94,7 +89,7 @@ impl TensorFile {
         let entry = self.entries.get(name).ok_or("is missing")?;
         let mut bytes = vec![0; entry.bytes];
         self.file
-            .read_exact_at(&mut bytes, self.base + entry.start)
+            .read_exact_at(&mut bytes, entry.start)
             .map_err(|error| format!("can't be read: {error}"))?;
         let tensor = Tensor::f_from_data_size(&bytes, &entry.shape, entry.kind)
             .map_err(|error| format!("can't be read: {error}"))?;
@@ -102,15 +97,31 @@ impl TensorFile {
     }
 }
 
-/// `None` for what no weight has.
-fn kind(dtype: Dtype) -> Option<Kind> {
-    match dtype {
-        Dtype::F32 => Some(Kind::Float),
-        Dtype::F16 => Some(Kind::Half),
-        Dtype::BF16 => Some(Kind::BFloat16),
-        // position_ids of old CLIP checkpoints.
-        Dtype::I64 => Some(Kind::Int64),
-        _ => None,
+// === impl Entry ===
+
+impl Entry {
+    /// Checks a tensor against the file: `base` is where tensors begin in it, `length` is its length.
+    fn new(raw: &RawEntry, base: u64, length: u64) -> Result<Self, String> {
+        let kind = match raw.dtype.as_str() {
+            "F32" => Kind::Float,
+            "F16" => Kind::Half,
+            "BF16" => Kind::BFloat16,
+            // position_ids of old CLIP checkpoints.
+            "I64" => Kind::Int64,
+            other => return Err(format!("of {other}; F32, F16 and BF16 can be read")),
+        };
+        let [start, end] = raw.data_offsets;
+        let each = kind.elt_size_in_bytes() as u64;
+        let needed = raw.shape.iter().try_fold(each, |size, side| size.checked_mul(*side));
+        match end.checked_sub(start) {
+            Some(bytes) if Some(bytes) == needed && end <= length - base => Ok(Self {
+                kind,
+                shape: raw.shape.iter().map(|side| *side as i64).collect(),
+                start: base + start,
+                bytes: bytes as usize,
+            }),
+            _ => Err(format!("of shape {:?} at {start} to {end}, which doesn't fit", raw.shape)),
+        }
     }
 }
 
@@ -151,12 +162,12 @@ mod tests {
             (vec![0; 8], "not a valid safetensors"),
             (u64::MAX.to_le_bytes().to_vec(), "header claims"),
             (file("{", &[0; 4]), "not a valid safetensors"),
-            (file(&entry("F32", "[0,400]", "[100]"), &[0; 4]), "ends after"),
+            (file(&entry("F32", "[0,400]", "[100]"), &[0; 4]), "doesn't fit"),
             (
                 file(&entry("F32", "[0,4]", "[4611686018427387904,8]"), &[0; 4]),
                 "not a valid safetensors",
             ),
-            (file(&entry("F32", "[4,0]", "[1]"), &[0; 4]), "not a valid safetensors"),
+            (file(&entry("F32", "[4,0]", "[1]"), &[0; 4]), "doesn't fit"),
             (file(&entry("I32", "[0,4]", "[1]"), &[0; 4]), "I32"),
             (file("{}", &[]), "is missing"),
         ] {

@@ -18,11 +18,11 @@ const LISTED: usize = 6;
 
 /// Where weights are to be, and in what precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     /// Their device.
-    pub(crate) device: Device,
+    pub device: Device,
     /// Their number format.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
 }
 
 /// The tensors of one component.
@@ -235,7 +235,7 @@ mod tests {
             kind: Kind::Float,
         };
         let weights = Weights::open(&dir, "model", target, &|_| {}).map_err(|error| error.to_string())?;
-        weights.tensor("a", &[1]).map_err(|error| error.to_string())?;
+        let _ = weights.tensor("a", &[1]).map_err(|error| error.to_string())?;
         weights.finish().map_err(|error| error.to_string())?;
         let mut names: Vec<String> = weights.index.keys().cloned().collect();
         names.sort();

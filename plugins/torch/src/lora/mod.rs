@@ -8,4 +8,5 @@ mod names;
 mod set;
 
 pub(crate) use adapters::Adapters;
-pub(crate) use set::{ActiveLoras, LoraFile, Loras, RawAdapter};
+pub use set::LoraFile;
+pub(crate) use set::{ActiveLoras, Loras, RawAdapter};

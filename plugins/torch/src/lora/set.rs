@@ -20,11 +20,11 @@ use crate::{
 
 /// A LoRA file as the registry names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LoraFile {
+pub struct LoraFile {
     /// How requests name it.
-    pub(crate) name: String,
+    pub name: String,
     /// Relative to the model's directory, or absolute.
-    pub(crate) path: String,
+    pub path: String,
 }
 
 /// All adapters of a model by the layers that they change, until those layers have taken them.

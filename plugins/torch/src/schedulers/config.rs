@@ -247,13 +247,13 @@ impl SchedulerConfig {
         Ok(config)
     }
 
-    /// A sampler for `steps` steps; `strength` is the share of them that will be done, which LCM's timesteps depend on.
+    /// A sampler for `steps` steps.
     ///
     /// # Errors
     /// If so many steps make no sense; the message says how many do.
-    pub fn build(&self, steps: usize, strength: f64) -> Result<Box<dyn Scheduler>, String> {
+    pub fn build(&self, steps: usize) -> Result<Box<dyn Scheduler>, String> {
         let most = match self.kind {
-            SchedulerKind::Lcm => ((self.original_steps as f64 * strength) as usize).min(self.original_steps),
+            SchedulerKind::Lcm => self.original_steps,
             _ => self.num_train_timesteps,
         };
         let least = match self.kind {
@@ -279,7 +279,7 @@ impl SchedulerConfig {
             SchedulerKind::Heun => Box::new(Heun::new(self, steps)),
             SchedulerKind::Lms => Box::new(Lms::new(self, steps)),
             SchedulerKind::Kdpm2 => Box::new(Kdpm2::new(self, steps)),
-            SchedulerKind::Lcm => Box::new(Lcm::new(self, steps, strength)),
+            SchedulerKind::Lcm => Box::new(Lcm::new(self, steps)),
         })
     }
 

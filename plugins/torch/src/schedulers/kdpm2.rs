@@ -73,7 +73,8 @@ impl Scheduler for Kdpm2 {
     }
 
     fn add_noise(&self, index: usize, clean: &Tensor, noise: &Tensor) -> Tensor {
-        clean + noise * self.level(index)
+        // In a step's middle: of its end, which is what the reference takes.
+        clean + noise * self.levels.sigmas[index.div_ceil(2)]
     }
 
     fn step(&mut self, index: usize, output: &Tensor, sample: &Tensor, _: Option<&Tensor>) -> Step {

@@ -21,10 +21,9 @@ pub(super) struct Lcm {
 // === impl Lcm ===
 
 impl Lcm {
-    pub(super) fn new(config: &SchedulerConfig, steps: usize, strength: f64) -> Self {
+    pub(super) fn new(config: &SchedulerConfig, steps: usize) -> Self {
         let ratio = config.num_train_timesteps / config.original_steps;
-        let originals = (config.original_steps as f64 * strength) as usize;
-        let origins: Vec<f64> = (1..=originals).rev().map(|at| (at * ratio) as f64 - 1.0).collect();
+        let origins: Vec<f64> = (1..=config.original_steps).rev().map(|at| (at * ratio) as f64 - 1.0).collect();
         let picks = spacing::linspace(origins.len() as f64, steps, false);
         Self {
             timesteps: picks.into_iter().map(|at| origins[at as usize]).collect(),
