@@ -65,8 +65,8 @@ def normal(seed, stream, shape):
 class Noise:
     """Stands in for randn_tensor wherever diffusers draws: what it is for follows from who asks."""
 
-    def __init__(self, seeds):
-        self.seeds, self.steps, self.encodings = seeds, iter(range(10**6)), iter(["encoding", "masked"])
+    def __init__(self, seeds, encodings=("encoding", "masked")):
+        self.seeds, self.steps, self.encodings = seeds, iter(range(10**6)), iter(encodings)
 
     def draw(self, stream, shape):
         return torch.cat([normal(seed, stream, (1, *shape[1:])) for seed in self.seeds])
@@ -280,8 +280,9 @@ def networks(pipeline, out):
     out["vae.decoded"] = pipeline.vae.decode(normal(6, 0, (1, channels, 5, 4))).sample
 
 
-def images(pipeline, out, kinds, steps=STEPS, **extra):
+def images(pipeline, directory, out, kinds, steps=STEPS):
     """Whole images from the plugin's noise."""
+    guidance = 5.0 if isinstance(pipeline, StableDiffusionXLPipeline) else 7.5
     classes = {
         "text": type(pipeline), "image": StableDiffusionImg2ImgPipeline, "inpaint": StableDiffusionInpaintPipeline,
     }
@@ -295,10 +296,13 @@ def images(pipeline, out, kinds, steps=STEPS, **extra):
                    **({} if "XL" in cls.__name__ else WITHOUT))
         made.set_progress_bar_config(disable=True)
         seeds = arguments.pop("seeds", [SEED])
-        call = dict(prompt=PROMPT, num_inference_steps=steps, num_images_per_prompt=len(seeds), **extra)
+        call = dict(prompt=PROMPT, num_inference_steps=steps, num_images_per_prompt=len(seeds),
+                    guidance_scale=guidance)
         scheduler = arguments.pop("scheduler", None)
         if scheduler:
-            made.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
+            # From the file: a configuration in memory forgets what it has by default. Latents are never clipped.
+            config = json.loads((directory / "scheduler/scheduler_config.json").read_text())
+            made.scheduler = getattr(diffusers, scheduler).from_config({**config, "clip_sample": False})
         if kind.startswith(("image", "inpaint")):
             call["image"] = Image.fromarray(picture(side))
         if kind.startswith("inpaint"):
@@ -306,10 +310,13 @@ def images(pipeline, out, kinds, steps=STEPS, **extra):
         if not kind.startswith("image"):
             call.update(height=side, width=side)
         call.update(arguments)
-        with Noise(seeds):
+        # A UNet that sees the masked image needs no other, unless it begins with it.
+        only_masked = pipeline.unet.config.in_channels == 9 and call.get("strength") == 1.0
+        encodings = ["masked"] if only_masked else ["encoding", "masked"]
+        with Noise(seeds, encodings):
             out[f"image.{kind}"] = torch.stack([bytes_of(image) for image in made(**call).images])
         # Bytes alone would hide much: what they were rounded from, too.
-        with Noise(seeds):
+        with Noise(seeds, encodings):
             out[f"latents.{kind}"] = made(**call, output_type="latent").images
 
 
@@ -341,19 +348,18 @@ def lora(directory, pipeline, out):
     with torch.no_grad():
         for weight, change in merged:
             weight += change
-        images(pipeline, out, {"text-lora": {}})
+        images(pipeline, directory, out, {"text-lora": {}})
         for weight, change in merged:
             weight -= change
 
 
-def pipeline(name, make, kinds, steps=STEPS, with_lora=False, legacy_names=False, **extra):
+def pipeline(name, make, kinds, steps=STEPS, with_lora=False, legacy_names=False):
     made, directory, out = make(), GOLDEN / name, {}
     save(directory, made, legacy_names)
     with torch.no_grad():
         networks(made, out)
         out["input.image"], out["input.mask"] = bytes_of(picture(SIDE)), bytes_of(half_mask(SIDE))
-        if kinds:
-            images(made, out, kinds, steps, **extra)
+        images(made, directory, out, kinds, steps)
         if with_lora:
             lora(directory, made, out)
     save_file({name: tensor.contiguous() for name, tensor in out.items()}, directory / "expected.safetensors")

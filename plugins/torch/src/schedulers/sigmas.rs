@@ -37,7 +37,9 @@ impl Levels {
     /// Levels at these timesteps, or at as many of the configuration's own schedule of σ.
     pub(super) fn at(config: &SchedulerConfig, mut timesteps: Vec<f64>, round: Round) -> Self {
         let training = Table::without_zero(config).sigmas();
-        let log_sigmas: Vec<f64> = training.iter().map(|sigma| sigma.ln()).collect();
+        // Timesteps are found by comparing these, and may be cut to whole ones: the last bit counts.
+        let log_sigmas: Vec<f64> = training.iter().map(|sigma| f64::from(sigma.ln())).collect();
+        let training: Vec<f64> = training.into_iter().map(f64::from).collect();
         let steps = timesteps.len();
         let mut sigmas: Vec<f64> = timesteps.iter().map(|t| interpolate(&training, *t)).collect();
         let ends = match round {

@@ -49,9 +49,10 @@ impl Table {
         usize::try_from(timestep).map_or(self.last, |at| self.alphas[at.min(self.alphas.len() - 1)])
     }
 
-    /// σ = √((1-ᾱ)/ᾱ) of every training timestep (Karras et al. 2022).
-    pub(super) fn sigmas(&self) -> Vec<f64> {
-        self.alphas.iter().map(|alpha| ((1.0 - alpha) / alpha).sqrt()).collect()
+    /// σ = √((1-ᾱ)/ᾱ) of every training timestep (Karras et al. 2022), rounded as the reference rounds.
+    pub(super) fn sigmas(&self) -> Vec<f32> {
+        let alphas = self.alphas.iter().map(|alpha| *alpha as f32);
+        alphas.map(|alpha| ((1.0 - alpha) / alpha).sqrt()).collect()
     }
 }
 
