@@ -26,6 +26,9 @@ pub enum LoadError {
         /// What is wrong with it, continuing the sentence.
         problem: String,
     },
+    /// This process has gone wrong.
+    #[error("{0}")]
+    Process(String),
     /// libtorch failed; out of memory, say.
     #[error("{0}")]
     Compute(#[from] tch::TchError),
@@ -58,7 +61,7 @@ impl From<LoadError> for PluginError {
         match error {
             LoadError::Request(_) => PluginError::caller(message),
             LoadError::File { .. } | LoadError::Tensor { .. } => PluginError::model(message),
-            LoadError::Compute(_) => PluginError::instance(message),
+            LoadError::Compute(_) | LoadError::Process(_) => PluginError::instance(message),
         }
     }
 }

@@ -12,13 +12,18 @@ mod error;
 mod lora;
 mod nn;
 pub mod noise;
+mod options;
 pub mod pipeline;
+mod placement;
+mod plugin;
 pub mod schedulers;
 pub mod text_encoder;
 mod tokenizer;
 pub mod unet;
 pub mod vae;
+mod worker;
 
 pub use checkpoint::Target;
 pub use error::LoadError;
 pub use lora::LoraFile;
+pub use plugin::TorchPlugin;

@@ -30,7 +30,10 @@ fn long() -> String {
 fn check(name: &str, what: &str, made: &Tensor, expected: &Tensor) {
     assert_eq!(made.size(), expected.size(), "{name} {what}");
     let cosine = cosine(made, expected);
-    println!("{name:8} {what:28} cosine {cosine:.7} error {:.1e}", relative_error(made, expected));
+    println!(
+        "{name:8} {what:28} cosine {cosine:.7} error {:.1e}",
+        relative_error(made, expected)
+    );
     assert!(cosine >= COSINE, "{name} {what}: cosine {cosine}");
 }
 
@@ -43,9 +46,19 @@ fn check_networks(name: &str, pipeline: &Pipeline, expected: &Expected) {
         assert_eq!(ids, expected[&format!("{component}.ids")], "{name} {component}");
         let made = encoder.forward(&ids);
         let every_fifth = |x: &Tensor| x.slice(1, 0, None, 5);
-        check(name, &format!("{component}.last"), &every_fifth(&made.last), &expected[&format!("{component}.last")]);
+        check(
+            name,
+            &format!("{component}.last"),
+            &every_fifth(&made.last),
+            &expected[&format!("{component}.last")],
+        );
         let penultimate = &expected[&format!("{component}.penultimate")];
-        check(name, &format!("{component}.penultimate"), &every_fifth(&made.penultimate), penultimate);
+        check(
+            name,
+            &format!("{component}.penultimate"),
+            &every_fifth(&made.penultimate),
+            penultimate,
+        );
         if let (Some(pooled), Some(expected)) = (&made.pooled, expected.get(&format!("{component}.pooled"))) {
             check(name, &format!("{component}.pooled"), pooled, expected);
         }
@@ -56,7 +69,12 @@ fn check_networks(name: &str, pipeline: &Pipeline, expected: &Expected) {
     check(name, "vae.mean", &mean, &expected["vae.mean"]);
     check(name, "vae.std", &std, &expected["vae.std"]);
     let channels = expected["vae.mean"].size()[1];
-    check(name, "vae.decoded", &pipeline.vae().decode(&draw(6, &[channels, 5, 4])), &expected["vae.decoded"]);
+    check(
+        name,
+        "vae.decoded",
+        &pipeline.vae().decode(&draw(6, &[channels, 5, 4])),
+        &expected["vae.decoded"],
+    );
 }
 
 fn check_unet(name: &str, pipeline: &Pipeline, expected: &Expected) {
@@ -113,7 +131,7 @@ fn init(expected: &Expected, strength: f64, masked: bool) -> InitTask {
 
 fn finish(pipeline: &Pipeline, mut denoising: Denoising) -> (Tensor, Tensor) {
     while !denoising.is_done() {
-        pipeline.advance(&mut [&mut denoising]);
+        pipeline.advance(&mut [&mut denoising], &|| {});
     }
     let latents: Vec<Tensor> = (0..denoising.images()).map(|image| denoising.latents(image)).collect();
     let latents = Tensor::cat(&latents, 0);
@@ -121,12 +139,20 @@ fn finish(pipeline: &Pipeline, mut denoising: Denoising) -> (Tensor, Tensor) {
 }
 
 fn check_image(name: &str, kind: &str, pipeline: &Pipeline, task: &ImageTask, seeds: &[u64], expected: &Expected) {
-    let denoising = pipeline.begin(task, Box::new(Seeds(seeds.to_vec()))).expect("a good task");
+    let denoising = pipeline
+        .begin(task, Box::new(Seeds(seeds.to_vec())))
+        .expect("a good task");
     let (pixels, latents) = finish(pipeline, denoising);
-    let (bytes, error) = (&expected[&format!("image.{kind}")], relative_error(&latents, &expected[&format!("latents.{kind}")]));
+    let (bytes, error) = (
+        &expected[&format!("image.{kind}")],
+        relative_error(&latents, &expected[&format!("latents.{kind}")]),
+    );
     let psnr = psnr(&pixels, bytes);
     let spread = bytes.to_kind(Kind::Float).std(true);
-    println!("{name:8} image {kind:22} psnr {psnr:6.1} dB, latents apart {error:.1e}, spread {:.0}", support::number(&spread));
+    println!(
+        "{name:8} image {kind:22} psnr {psnr:6.1} dB, latents apart {error:.1e}, spread {:.0}",
+        support::number(&spread)
+    );
     assert!(psnr >= PSNR, "{name} {kind}: {psnr} dB");
 }
 
@@ -141,8 +167,13 @@ fn stable_diffusion_1() {
     let (pipeline, expected) = (load("sd15"), tensors("sd15/expected.safetensors"));
     check_networks("sd15", &pipeline, &expected);
     let base = || task(&pipeline);
-    let image = |kind: &str, task: ImageTask, seeds: &[u64]| check_image("sd15", kind, &pipeline, &task, seeds, &expected);
-    image("text", with(base(), |task| task.negative_prompt = Some(NEGATIVE.to_owned())), &[7, 8]);
+    let image =
+        |kind: &str, task: ImageTask, seeds: &[u64]| check_image("sd15", kind, &pipeline, &task, seeds, &expected);
+    image(
+        "text",
+        with(base(), |task| task.negative_prompt = Some(NEGATIVE.to_owned())),
+        &[7, 8],
+    );
     image("text-unguided", with(base(), |task| task.guidance_scale = 1.0), &[7]);
     for (kind, scheduler, seeds) in [
         ("text-ancestral", SchedulerKind::EulerAncestral, &[7, 8][..]),
@@ -180,7 +211,9 @@ fn inpainting_with_nine_channels() {
     let (pipeline, expected) = (load("inpaint"), tensors("inpaint/expected.safetensors"));
     check_networks("inpaint", &pipeline, &expected);
     for (kind, strength) in [("inpaint", 1.0), ("inpaint-part", 0.6)] {
-        let task = with(task(&pipeline), |task| task.init = Some(init(&expected, strength, true)));
+        let task = with(task(&pipeline), |task| {
+            task.init = Some(init(&expected, strength, true))
+        });
         check_image("inpaint", kind, &pipeline, &task, &[7], &expected);
     }
 }
@@ -192,9 +225,18 @@ fn stable_diffusion_xl() {
     let base = || task(&pipeline);
     let image = |kind: &str, task: ImageTask| check_image("sdxl", kind, &pipeline, &task, &[7], &expected);
     image("text", base());
-    image("text-negative", with(base(), |task| task.negative_prompt = Some(NEGATIVE.to_owned())));
-    image("image", with(base(), |task| task.init = Some(init(&expected, 0.6, false))));
-    image("inpaint", with(base(), |task| task.init = Some(init(&expected, 0.6, true))));
+    image(
+        "text-negative",
+        with(base(), |task| task.negative_prompt = Some(NEGATIVE.to_owned())),
+    );
+    image(
+        "image",
+        with(base(), |task| task.init = Some(init(&expected, 0.6, false))),
+    );
+    image(
+        "inpaint",
+        with(base(), |task| task.init = Some(init(&expected, 0.6, true))),
+    );
 }
 
 #[test]

@@ -55,7 +55,10 @@ fn run(case: &Case, samples: &Tensor, timesteps: &Tensor) -> Result<f64, String>
         });
         let output = stand_in(&seen, ours[index]);
         sample = scheduler.step(index, &output, &sample, noise.as_ref()).sample;
-        worst = worst.max(relative_error(&sample, &samples.narrow(0, (index - begin) as i64 + 1, 1)));
+        worst = worst.max(relative_error(
+            &sample,
+            &samples.narrow(0, (index - begin) as i64 + 1, 1),
+        ));
     }
     Ok(worst)
 }
@@ -67,7 +70,10 @@ fn trajectories_are_those_of_diffusers() {
     let expected = tensors("schedulers.safetensors");
     let mut wrong = Vec::new();
     for (index, case) in cases.iter().enumerate() {
-        let (samples, timesteps) = (&expected[&format!("{index}.samples")], &expected[&format!("{index}.timesteps")]);
+        let (samples, timesteps) = (
+            &expected[&format!("{index}.samples")],
+            &expected[&format!("{index}.timesteps")],
+        );
         let config = Value::Object(case.config.clone());
         let label = format!("{} {} steps from {} {config}", case.class, case.steps, case.begin);
         match run(case, samples, timesteps) {
@@ -80,22 +86,68 @@ fn trajectories_are_those_of_diffusers() {
             Err(problem) => wrong.push(format!("{label}: {problem}")),
         }
     }
-    assert!(wrong.is_empty(), "{} of {} are apart:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} are apart:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn what_a_field_asks_and_is_not_done_is_named() {
     for (class, json, part) in [
-        ("EulerDiscreteScheduler", r#"{"use_beta_sigmas": true}"#, "use_beta_sigmas is true"),
-        ("EulerDiscreteScheduler", r#"{"interpolation_type": "log_linear"}"#, "interpolation_type"),
-        ("EulerDiscreteScheduler", r#"{"beta_schedule": "sigmoid"}"#, "beta_schedule is sigmoid"),
-        ("DPMSolverMultistepScheduler", r#"{"solver_order": 3}"#, "solver_order is 3"),
-        ("DPMSolverMultistepScheduler", r#"{"use_flow_sigmas": true}"#, "use_flow_sigmas"),
-        ("DPMSolverMultistepScheduler", r#"{"algorithm_type": "dpmsolver"}"#, "final_sigmas_type"),
-        ("DDPMScheduler", r#"{"variance_type": "learned_range"}"#, "variance_type is learned_range"),
-        ("PNDMScheduler", r#"{"prediction_type": "sample"}"#, "prediction_type is sample"),
-        ("DDIMScheduler", r#"{"prediction_type": "flow"}"#, "prediction_type is flow"),
-        ("DDIMScheduler", r#"{"rescale_betas_zero_snr": true}"#, "rescale_betas_zero_snr"),
+        (
+            "EulerDiscreteScheduler",
+            r#"{"use_beta_sigmas": true}"#,
+            "use_beta_sigmas is true",
+        ),
+        (
+            "EulerDiscreteScheduler",
+            r#"{"interpolation_type": "log_linear"}"#,
+            "interpolation_type",
+        ),
+        (
+            "EulerDiscreteScheduler",
+            r#"{"beta_schedule": "sigmoid"}"#,
+            "beta_schedule is sigmoid",
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#"{"solver_order": 3}"#,
+            "solver_order is 3",
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#"{"use_flow_sigmas": true}"#,
+            "use_flow_sigmas",
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#"{"algorithm_type": "dpmsolver"}"#,
+            "final_sigmas_type",
+        ),
+        (
+            "DDPMScheduler",
+            r#"{"variance_type": "learned_range"}"#,
+            "variance_type is learned_range",
+        ),
+        (
+            "PNDMScheduler",
+            r#"{"prediction_type": "sample"}"#,
+            "prediction_type is sample",
+        ),
+        (
+            "DDIMScheduler",
+            r#"{"prediction_type": "flow"}"#,
+            "prediction_type is flow",
+        ),
+        (
+            "DDIMScheduler",
+            r#"{"rescale_betas_zero_snr": true}"#,
+            "rescale_betas_zero_snr",
+        ),
         ("DDIMScheduler", r#"{"no_such_field": 1}"#, "no_such_field"),
         ("DDIMScheduler", r#"{"num_train_timesteps": 1}"#, "num_train_timesteps"),
         ("DDIMScheduler", r#"{"trained_betas": [0.1]}"#, "trained_betas"),

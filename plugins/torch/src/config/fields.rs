@@ -175,7 +175,10 @@ mod tests {
         fields.only("b", 1).expect("the supported value");
         fields.refuse("c").expect("null is absent");
         let left = fields.finish().expect_err("d and e are left").to_string();
-        assert!(left.contains("x/config.json: ") && left.contains("isn't known"), "{left}");
+        assert!(
+            left.contains("x/config.json: ") && left.contains("isn't known"),
+            "{left}"
+        );
         let refused = fields.refuse("e").expect_err("e is there").to_string();
         assert!(refused.contains("e is true, which isn't supported"), "{refused}");
         let wrong = fields.get("d", 1).expect_err("d is a string").to_string();

@@ -2,11 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{
-    Denoising, Pipeline,
-    denoising::Guidance,
-    prompt::Prompt,
-};
+use super::{Denoising, Pipeline, denoising::Guidance, prompt::Prompt};
 use crate::{
     noise::Stream,
     unet::{Added, UnetInput},
@@ -24,12 +20,13 @@ struct Row<'a> {
 // === impl Pipeline ===
 
 impl Pipeline {
-    /// One pass for each of these tasks, which go with one another ([`Denoising::goes_with`]) and are not done.
-    pub fn advance(&self, tasks: &mut [&mut Denoising]) {
+    /// One pass for each of these tasks, which go with one another ([`Denoising::goes_with`]) and are not done. `tick` is
+    /// called after each pass of the UNet.
+    pub fn advance(&self, tasks: &mut [&mut Denoising], tick: &dyn Fn()) {
         let Some(first) = tasks.first() else { return };
         self.active_loras.set(&first.loras);
         tch::no_grad(|| {
-            let outputs = self.predict(tasks);
+            let outputs = self.predict(tasks, tick);
             for (task, output) in tasks.iter_mut().zip(outputs) {
                 task.step(&output);
             }
@@ -37,7 +34,7 @@ impl Pipeline {
     }
 
     /// The guided prediction for each task, `[images, channels, h, w]` of f32.
-    fn predict(&self, tasks: &[&mut Denoising]) -> Vec<Tensor> {
+    fn predict(&self, tasks: &[&mut Denoising], tick: &dyn Fn()) -> Vec<Tensor> {
         let inputs: Vec<Tensor> = tasks.iter().map(|task| task.input(self.target.kind)).collect();
         let images: Vec<(usize, i64)> = tasks
             .iter()
@@ -56,6 +53,7 @@ impl Pipeline {
                 let guided = tasks[*at].guide(&made, &mut row);
                 outputs[*at].push(guided);
             }
+            tick();
         }
         outputs.into_iter().map(|rows| Tensor::cat(&rows, 0)).collect()
     }

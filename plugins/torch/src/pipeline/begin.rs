@@ -6,11 +6,7 @@ use super::{
     Denoising, ImageTask, InitTask, NoiseSource, Pipeline, Refusal,
     denoising::{Guidance, Keep},
 };
-use crate::{
-    noise::Stream,
-    nn::sinusoid,
-    schedulers::Scheduler,
-};
+use crate::{nn::sinusoid, noise::Stream, schedulers::Scheduler};
 
 /// The guidance scale is multiplied by this before it is embedded.
 const GUIDANCE_SCALE_UNIT: f64 = 1000.0;
@@ -70,7 +66,11 @@ impl Pipeline {
     /// Channels, height and width of one image's latents.
     fn latent_shape(&self, task: &ImageTask) -> [i64; 3] {
         let reduction = self.vae_config.reduction();
-        [self.vae_config.latent_channels, task.height / reduction, task.width / reduction]
+        [
+            self.vae_config.latent_channels,
+            task.height / reduction,
+            task.width / reduction,
+        ]
     }
 
     fn first_latents(
@@ -79,7 +79,9 @@ impl Pipeline {
         scheduler: &dyn Scheduler,
         source: &dyn NoiseSource,
     ) -> Result<Begun, Refusal> {
-        let noise = source.draw(Stream::Initial, &self.latent_shape(task)).to_device(self.target.device);
+        let noise = source
+            .draw(Stream::Initial, &self.latent_shape(task))
+            .to_device(self.target.device);
         let Some(init) = &task.init else {
             return Ok(Begun {
                 first: 0,
@@ -121,18 +123,28 @@ impl Pipeline {
         let (height, width) = (task.height, task.width);
         let float = (Kind::Float, tch::Device::Cpu);
         let (pixels, mask) = match &task.init {
-            Some(InitTask { pixels, mask: Some(mask), .. }) => (pixels * mask.lt(0.5), mask.shallow_clone()),
-            _ => (Tensor::zeros([1, 3, height, width], float), Tensor::ones([1, 1, height, width], float)),
+            Some(InitTask {
+                pixels,
+                mask: Some(mask),
+                ..
+            }) => (pixels * mask.lt(0.5), mask.shallow_clone()),
+            _ => (
+                Tensor::zeros([1, 3, height, width], float),
+                Tensor::ones([1, 1, height, width], float),
+            ),
         };
         let masked = self.encode(&pixels, Stream::MaskedEncoding, source);
-        let mask = self.latent_mask(task, &mask).expand([masked.size()[0], -1, -1, -1], false);
+        let mask = self
+            .latent_mask(task, &mask)
+            .expand([masked.size()[0], -1, -1, -1], false);
         Some(Tensor::cat(&[mask, masked], 1))
     }
 
     /// A mask of pixels as one of latents: each takes that of its first pixel.
     fn latent_mask(&self, task: &ImageTask, mask: &Tensor) -> Tensor {
         let [_, height, width] = self.latent_shape(task);
-        mask.upsample_nearest2d([height, width], None, None).to_device(self.target.device)
+        mask.upsample_nearest2d([height, width], None, None)
+            .to_device(self.target.device)
     }
 
     /// Pixels to a sample of the distribution of their latents, one for each image of the task, f32.

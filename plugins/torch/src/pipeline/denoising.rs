@@ -88,7 +88,10 @@ impl Denoising {
 
     /// The newest estimate of one image's clean latents; before the first step, the latents.
     pub fn estimate(&self, image: usize) -> Tensor {
-        self.estimate.as_ref().unwrap_or(&self.latents).narrow(0, image as i64, 1)
+        self.estimate
+            .as_ref()
+            .unwrap_or(&self.latents)
+            .narrow(0, image as i64, 1)
     }
 
     /// True if both can be in one pass of the UNet: images of one size, under the same adapters.

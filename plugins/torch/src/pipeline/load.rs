@@ -30,6 +30,8 @@ pub struct LoadSettings {
     pub vae_tile: i64,
     /// Most images in one pass of the UNet.
     pub images_per_pass: usize,
+    /// The sampler that is used unless a request names another; `None`: the model's own.
+    pub scheduler: Option<SchedulerKind>,
 }
 
 /// File names of the weights, without ending: diffusers' and transformers'.
@@ -60,13 +62,17 @@ impl Pipeline {
         let target = settings.target;
         let loras = Loras::open(dir, &settings.loras)?;
         let fields: Map<String, Value> = dir.require_json("scheduler/scheduler_config.json")?;
-        let kind = scheduler_kind(dir, &index)?;
+        let own = scheduler_kind(dir, &index)?;
+        let kind = settings.scheduler.unwrap_or(own);
         let scheduler = scheduler(kind, &index, &fields)?;
 
         let mut weight_bytes = 0;
         let names: &[(&str, &str, bool)] = match index.family {
             Family::StableDiffusion => &[("tokenizer", "text_encoder", false)],
-            Family::Xl => &[("tokenizer", "text_encoder", false), ("tokenizer_2", "text_encoder_2", true)],
+            Family::Xl => &[
+                ("tokenizer", "text_encoder", false),
+                ("tokenizer_2", "text_encoder_2", true),
+            ],
         };
         let (mut encoders, mut context) = (Vec::new(), 0);
         for &(tokenizer, component, projects) in names {
@@ -125,7 +131,11 @@ impl Pipeline {
 fn scheduler_kind(dir: &ModelDir, index: &PipelineIndex) -> Result<SchedulerKind, LoadError> {
     SchedulerKind::parse(&index.scheduler).ok_or_else(|| {
         let known: Vec<&str> = SchedulerKind::all().map(SchedulerKind::class).collect();
-        let problem = format!("scheduler is a {}; this plugin has {}", index.scheduler, known.join(", "));
+        let problem = format!(
+            "scheduler is a {}; this plugin has {}",
+            index.scheduler,
+            known.join(", ")
+        );
         LoadError::file(dir.label("model_index.json"), problem)
     })
 }
@@ -151,10 +161,16 @@ fn check_fit(
     let fail = |problem: String| Err(LoadError::file(dir.label("unet/config.json"), problem));
     let latents = vae.latent_channels;
     if unet.context != context {
-        return fail(format!("cross_attention_dim is {}; the text encoders give {context}", unet.context));
+        return fail(format!(
+            "cross_attention_dim is {}; the text encoders give {context}",
+            unet.context
+        ));
     }
     if unet.out_channels != latents {
-        return fail(format!("out_channels is {}; the vae has {latents} latent_channels", unet.out_channels));
+        return fail(format!(
+            "out_channels is {}; the vae has {latents} latent_channels",
+            unet.out_channels
+        ));
     }
     if unet.in_channels != latents && unet.in_channels != 2 * latents + 1 {
         let problem = format!(

@@ -10,7 +10,7 @@ mod task;
 
 pub use denoising::Denoising;
 pub use load::LoadSettings;
-pub use pixels::{from_rgb, from_mask, to_rgb};
+pub use pixels::{from_mask, from_rgb, to_rgb};
 pub use task::{ImageTask, InitTask, NoiseSource, Refusal, Seeds};
 
 use std::cell::RefCell;
@@ -63,7 +63,8 @@ impl Pipeline {
 
     /// All samplers that can be asked for, the model's own first.
     pub fn schedulers(&self) -> Vec<SchedulerKind> {
-        let others = SchedulerKind::all().filter(|kind| *kind != self.scheduler.kind && self.scheduler_of(*kind).is_ok());
+        let others =
+            SchedulerKind::all().filter(|kind| *kind != self.scheduler.kind && self.scheduler_of(*kind).is_ok());
         [self.scheduler.kind].into_iter().chain(others).collect()
     }
 
@@ -98,7 +99,21 @@ impl Pipeline {
 
     /// Longest prompt in tokens, special tokens included.
     pub fn context_length(&self) -> usize {
-        self.encoders.iter().map(|(tokenizer, _)| tokenizer.length()).min().unwrap_or(0)
+        self.encoders
+            .iter()
+            .map(|(tokenizer, _)| tokenizer.length())
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// Guidance is embedded and takes no second pass, so that a negative prompt would change nothing.
+    pub fn embeds_guidance(&self) -> bool {
+        self.unet_config.guidance_embedding.is_some()
+    }
+
+    /// Most images in one pass of the UNet.
+    pub fn images_per_pass(&self) -> usize {
+        self.images_per_pass
     }
 
     /// Bytes that all weights take.
@@ -127,7 +142,8 @@ impl Pipeline {
     /// If the text can't be read.
     pub fn tokenize(&self, text: &str) -> Result<Vec<Tensor>, String> {
         let read = self.encoders.iter().map(|(tokenizer, _)| tokenizer.encode(text));
-        read.map(|tokens| Ok(Tensor::from_slice(&tokens?.ids).unsqueeze(0))).collect()
+        read.map(|tokens| Ok(Tensor::from_slice(&tokens?.ids).unsqueeze(0)))
+            .collect()
     }
 
     /// Latents of one or more images to 8-bit pixels on the CPU, `[b, h, w, 3]`.

@@ -1,6 +1,6 @@
 //! Prompts as the UNet reads them, and the ones that were read last.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use tch::{Kind, Tensor};
 
@@ -23,17 +23,16 @@ pub(super) struct Prompt {
 }
 
 /// A task's prompts.
-#[derive(Clone)]
 pub(super) struct Prompts {
-    pub(super) positive: Arc<Prompt>,
+    pub(super) positive: Prompt,
     /// `None`: the task isn't guided, or not by a second pass.
-    pub(super) negative: Option<Arc<Prompt>>,
+    pub(super) negative: Option<Prompt>,
 }
 
 /// The prompts that were read last, newest first.
 #[derive(Default)]
 pub(super) struct PromptCache {
-    entries: VecDeque<(Key, Arc<Prompt>)>,
+    entries: VecDeque<(Key, Prompt)>,
 }
 
 /// Equal keys have equal states.
@@ -47,16 +46,16 @@ struct Key {
 // === impl PromptCache ===
 
 impl PromptCache {
-    fn get(&mut self, key: &Key) -> Option<Arc<Prompt>> {
+    fn get(&mut self, key: &Key) -> Option<Prompt> {
         let at = self.entries.iter().position(|(other, _)| other == key)?;
         let entry = self.entries.remove(at)?;
-        let prompt = Arc::clone(&entry.1);
+        let prompt = entry.1.share();
         self.entries.push_front(entry);
         Some(prompt)
     }
 
-    fn put(&mut self, key: Key, prompt: &Arc<Prompt>) {
-        self.entries.push_front((key, Arc::clone(prompt)));
+    fn put(&mut self, key: Key, prompt: &Prompt) {
+        self.entries.push_front((key, prompt.share()));
         self.entries.truncate(REMEMBERED);
     }
 }
@@ -70,14 +69,14 @@ impl Pipeline {
         let negative = match (guided, task.negative_prompt.as_deref()) {
             (false, _) => None,
             (true, None) if self.index.family == Family::Xl && self.index.zeros_for_empty => {
-                Some(Arc::new(positive.zeros()))
+                Some(positive.zeros())
             }
             (true, text) => Some(self.prompt(task, "negative_prompt", text.unwrap_or_default())?),
         };
         Ok(Prompts { positive, negative })
     }
 
-    fn prompt(&self, task: &ImageTask, field: &'static str, text: &str) -> Result<Arc<Prompt>, Refusal> {
+    fn prompt(&self, task: &ImageTask, field: &'static str, text: &str) -> Result<Prompt, Refusal> {
         let key = Key {
             text: text.to_owned(),
             loras: task.loras.iter().map(|(at, weight)| (*at, weight.to_bits())).collect(),
@@ -86,7 +85,7 @@ impl Pipeline {
         let prompt = match known {
             Some(prompt) => prompt,
             None => {
-                let prompt = Arc::new(self.read(field, text, task.truncate)?);
+                let prompt = self.read(field, text, task.truncate)?;
                 self.prompts.borrow_mut().put(key, &prompt);
                 prompt
             }
@@ -137,6 +136,15 @@ impl Pipeline {
 // === impl Prompt ===
 
 impl Prompt {
+    /// The same tensors once more.
+    fn share(&self) -> Self {
+        Self {
+            states: self.states.shallow_clone(),
+            pooled: self.pooled.as_ref().map(Tensor::shallow_clone),
+            ..*self
+        }
+    }
+
     /// What SDXL was trained to see where there is no prompt.
     fn zeros(&self) -> Self {
         Self {

@@ -23,7 +23,10 @@ pub(super) struct Lcm {
 impl Lcm {
     pub(super) fn new(config: &SchedulerConfig, steps: usize) -> Self {
         let ratio = config.num_train_timesteps / config.original_steps;
-        let origins: Vec<f64> = (1..=config.original_steps).rev().map(|at| (at * ratio) as f64 - 1.0).collect();
+        let origins: Vec<f64> = (1..=config.original_steps)
+            .rev()
+            .map(|at| (at * ratio) as f64 - 1.0)
+            .collect();
         let picks = spacing::linspace(origins.len() as f64, steps, false);
         Self {
             timesteps: picks.into_iter().map(|at| origins[at as usize]).collect(),

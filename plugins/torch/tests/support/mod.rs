@@ -37,6 +37,7 @@ pub fn settings(kind: Kind) -> LoadSettings {
         loras: Vec::new(),
         vae_tile: 1024,
         images_per_pass: 1,
+        scheduler: None,
     }
 }
 
@@ -64,7 +65,10 @@ pub fn number(x: &Tensor) -> f64 {
 
 /// Cosine of the angle between two tensors.
 pub fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (a.to_kind(Kind::Double).flatten(0, -1), b.to_kind(Kind::Double).flatten(0, -1));
+    let (a, b) = (
+        a.to_kind(Kind::Double).flatten(0, -1),
+        b.to_kind(Kind::Double).flatten(0, -1),
+    );
     number(&(a.dot(&b) / (a.norm() * b.norm())))
 }
 
