@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use super::chat::{Outcome, any};
 use super::check::{Objection, refused};
+use super::image;
 use crate::process::describe;
 use crate::{Capabilities, EmbedInput, Fault, LoadState, PROTOCOL, Task};
 
@@ -98,7 +99,7 @@ async fn before_loading(bench: &mut Bench<'_>) {
         .await;
     bench
         .check(
-            "Health says EMPTY before loading, and Embed and Chat are FAILED_PRECONDITION",
+            "Health says EMPTY before loading, and Embed, Chat and Imagine are FAILED_PRECONDITION",
             async |bench| {
                 let process = bench.start().await?;
                 let health = process.client().health().await?;
@@ -108,8 +109,12 @@ async fn before_loading(bench: &mut Bench<'_>) {
                 let input = EmbedInput::text("a red circle", true);
                 refused(process.client().embed(vec![input], 1, None).await, Fault::Model)?;
                 match Outcome::of(&process.client(), any(1)).await {
-                    Outcome::Failed(error) => refused::<()>(Err(error), Fault::Model),
-                    other => Objection::fail(format!("Chat comes to {other:?}")),
+                    Outcome::Failed(error) => refused::<()>(Err(error), Fault::Model)?,
+                    other => return Objection::fail(format!("Chat comes to {other:?}")),
+                }
+                match image::Outcome::of(&process.client(), image::any()).await {
+                    image::Outcome::Failed(error) => refused::<()>(Err(error), Fault::Model),
+                    other => Objection::fail(format!("Imagine comes to {other:?}")),
                 }
             },
         )

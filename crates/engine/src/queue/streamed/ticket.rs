@@ -2,37 +2,38 @@
 
 use std::sync::Arc;
 
-use sensorium_contract::{ChatEvent, ChatStarted};
+use sensorium_contract::Moment;
 use tokio::sync::mpsc;
 
-use super::job::{ChatJob, Opened, Opening};
+use super::job::{Opened, Opening, QueuedJob, StreamJob};
+use super::task::Streamed;
 use crate::Error;
 use crate::queue::Dispatcher;
 
 /// A prompt that waits to be read. Dropping it calls the work off.
-pub(crate) struct ChatTicket {
-    hold: Hold,
-    opening: Opening,
+pub(crate) struct Ticket<E: Streamed> {
+    hold: Hold<E>,
+    opening: Opening<E>,
 }
 
 /// A reply as it is made. Dropping it calls the work off.
-pub(crate) struct Reply {
-    hold: Hold,
-    started: ChatStarted,
-    events: mpsc::Receiver<ChatEvent>,
+pub(crate) struct Reply<E: Streamed> {
+    hold: Hold<E>,
+    started: E::Started,
+    events: mpsc::Receiver<E>,
     over: bool,
 }
 
 /// Calls the job off when it is dropped.
-struct Hold {
+struct Hold<E: Streamed> {
     dispatcher: Arc<Dispatcher>,
-    job: Arc<ChatJob>,
+    job: Arc<StreamJob<E>>,
 }
 
-// === impl ChatTicket ===
+// === impl Ticket ===
 
-impl ChatTicket {
-    pub(in crate::queue) fn new(dispatcher: Arc<Dispatcher>, job: Arc<ChatJob>, opening: Opening) -> Self {
+impl<E: Streamed> Ticket<E> {
+    pub(in crate::queue) fn new(dispatcher: Arc<Dispatcher>, job: Arc<StreamJob<E>>, opening: Opening<E>) -> Self {
         Self {
             hold: Hold { dispatcher, job },
             opening,
@@ -40,7 +41,7 @@ impl ChatTicket {
     }
 
     /// The reply, once the prompt has been read; or the deadline, or the client's going away: whichever comes first.
-    pub(crate) async fn opened(mut self) -> Result<Reply, Error> {
+    pub(crate) async fn opened(mut self) -> Result<Reply<E>, Error> {
         let job = &self.hold.job;
         let Opened { started, events } = tokio::select! {
             biased;
@@ -60,13 +61,13 @@ impl ChatTicket {
 
 // === impl Reply ===
 
-impl Reply {
-    pub(crate) fn started(&self) -> ChatStarted {
+impl<E: Streamed> Reply<E> {
+    pub(crate) fn started(&self) -> E::Started {
         self.started
     }
 
     /// The next event; `None` once the reply is over. Nothing comes after an error.
-    pub(crate) async fn next(&mut self) -> Option<Result<ChatEvent, Error>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<E, Error>> {
         if self.over {
             return None;
         }
@@ -77,7 +78,7 @@ impl Reply {
             event = self.events.recv() => event.ok_or_else(|| job.error().unwrap_or(Error::Cancelled)),
             () = tokio::time::sleep_until(job.deadline().into()) => Err(Error::Deadline),
         };
-        self.over = !matches!(next, Ok(ChatEvent::Delta(_) | ChatEvent::ToolCall(_)));
+        self.over = !matches!(next.as_ref().map(E::moment), Ok(Moment::Continues));
         if next.is_err() {
             job.call_off();
         }
@@ -87,9 +88,13 @@ impl Reply {
 
 // === impl Hold ===
 
-impl Drop for Hold {
+impl<E: Streamed> Drop for Hold<E> {
     fn drop(&mut self) {
         self.job.call_off();
-        self.dispatcher.forget_chat(&self.job);
+        if self.job.is_waiting() {
+            let queued: Arc<dyn QueuedJob> = Arc::clone(&self.job) as _;
+            self.dispatcher.forget_turn(&queued);
+            self.job.close();
+        }
     }
 }

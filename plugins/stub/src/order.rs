@@ -1,14 +1,14 @@
-//! What a prompt may tell the stub to do, and when.
+//! What a prompt may tell the stub to do, and when; a chat's is what the user says last.
 
 use sensorium_contract::RefusalCode;
 
 use crate::misbehaviour::Misbehaviour;
 
-/// A prompt whose last word of the user is `stub:<what>` or `stub:<what>@<token>`.
+/// A prompt that is `stub:<what>` or `stub:<what>@<token or step>`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Order {
     pub(crate) what: What,
-    /// After so many tokens of the reply; `None`: before it starts.
+    /// After so many tokens or denoise steps of the reply; `None`: before it starts.
     pub(crate) at: Option<u32>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum What {
     Refuse(RefusalCode),
     /// `drop`: forgets the reply.
     Drop,
-    /// `say:1000`: a reply of so many words.
+    /// `say:1000`: a reply of so many words. Means nothing to images.
     Say(u32),
 }
 

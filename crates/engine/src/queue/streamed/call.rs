@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sensorium_contract::client::{CallError, ChatCall};
-use sensorium_contract::{ChatEvent, ChatRefused, ChatStarted, Invalid};
+use sensorium_contract::client::{CallError, ReplyCall};
+use sensorium_contract::{Invalid, Moment, Refused};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::job::ChatJob;
+use super::job::{QueuedJob as _, StreamJob};
+use super::task::Streamed;
 use super::turns::{Attempt, Turn};
 use crate::Error;
-use crate::metrics::ReplyMeter;
+use crate::metrics::Meter as _;
 use crate::queue::call::{self, Circumstances, Ended, Verdict};
 use crate::queue::dispatcher::Dispatcher;
 use crate::queue::job::Attempt as Sent;
@@ -19,9 +20,9 @@ use crate::queue::lane::Lane;
 use crate::queue::lanes::Kind;
 
 /// What a prompt comes to.
-enum Opening {
-    Started(Box<ChatCall>, ChatStarted),
-    Refused(ChatRefused),
+enum Opening<E: Streamed> {
+    Started(Box<ReplyCall<E>>, E::Started),
+    Refused(Refused),
 }
 
 /// Why a reply is read no further.
@@ -33,42 +34,47 @@ enum Halt {
 }
 
 /// Sends one prompt and passes its reply on; a prompt that is to be tried again goes back to the queue.
-pub(in crate::queue) async fn run(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, turn: Turn) {
+pub(super) async fn run<E: Streamed>(
+    dispatcher: Arc<Dispatcher>,
+    lane: Arc<Lane>,
+    job: Arc<StreamJob<E>>,
+    attempt: Attempt,
+) {
     let mut ended = Ended {
         dispatcher: Arc::clone(&dispatcher),
         lane: Arc::clone(&lane),
         kind: Kind::Prompt,
-        alone: turn.attempt == Attempt::Alone,
+        alone: attempt == Attempt::Alone,
     };
     // Kept open until it is known how the reply has ended, so that its reader finds that out.
     let mut events = None;
     let begun = Instant::now();
-    let mut meter = dispatcher.observe_chat_begin(&turn.job);
+    let mut meter = dispatcher.observe_stream_begin(&job);
     let outcome = tokio::select! {
         // Dropping the call cancels it in the plugin.
-        () = turn.job.gone() => Err(Halt::Unwanted),
-        outcome = converse(&mut ended, &turn.job, &mut meter, &mut events) => outcome,
+        () = job.gone() => Err(Halt::Unwanted),
+        outcome = converse(&mut ended, &job, &mut meter, &mut events) => outcome,
     };
     match outcome {
         Ok(()) => {
             lane.succeeded();
-            dispatcher.observe_chat_call(begun.elapsed());
-            turn.job.close();
+            dispatcher.observe_stream_call(E::TASK, begun.elapsed());
+            job.close();
         }
-        Err(Halt::Unwanted) => turn.job.close(),
+        Err(Halt::Unwanted) => job.close(),
         Err(Halt::Failed(error)) => {
             call::tell(&dispatcher, &lane, &error);
-            settle(&dispatcher, turn, &error);
+            settle(&dispatcher, job, attempt, &error);
         }
     }
 }
 
 /// The whole of a call: the prompt, and its reply to the end.
-async fn converse(
+async fn converse<E: Streamed>(
     ended: &mut Ended,
-    job: &ChatJob,
-    meter: &mut ReplyMeter,
-    events: &mut Option<mpsc::Sender<ChatEvent>>,
+    job: &StreamJob<E>,
+    meter: &mut E::Meter,
+    events: &mut Option<mpsc::Sender<E>>,
 ) -> Result<(), Halt> {
     let opening = open(&ended.lane, job).await?;
     ended.lane.call_answered();
@@ -87,29 +93,29 @@ async fn converse(
     }
 }
 
-async fn open(lane: &Lane, job: &ChatJob) -> Result<Opening, Halt> {
+async fn open<E: Streamed>(lane: &Lane, job: &StreamJob<E>) -> Result<Opening<E>, Halt> {
     let request = job.request().ok_or(Halt::Unwanted)?;
-    let mut call = lane.client().chat(request, Some(job.deadline())).await?;
-    match call.next().await? {
-        Some(ChatEvent::Started(started)) => Ok(Opening::Started(Box::new(call), started)),
-        Some(ChatEvent::Refused(refused)) => Ok(Opening::Refused(refused)),
-        Some(ChatEvent::Delta(_) | ChatEvent::ToolCall(_) | ChatEvent::Finished(_)) | None => Err(out_of_order()),
+    let mut call = E::ask(lane.client(), request, job.deadline()).await?;
+    match call.next().await?.and_then(E::opening) {
+        Some(Ok(started)) => Ok(Opening::Started(Box::new(call), started)),
+        Some(Err(refused)) => Ok(Opening::Refused(refused)),
+        None => Err(out_of_order()),
     }
 }
 
 /// Events from the instance to the request, until the last.
-async fn pass_on(
-    mut call: Box<ChatCall>,
+async fn pass_on<E: Streamed>(
+    mut call: Box<ReplyCall<E>>,
     lane: &Lane,
-    events: &mpsc::Sender<ChatEvent>,
+    events: &mpsc::Sender<E>,
     deadline: Instant,
-    meter: &mut ReplyMeter,
+    meter: &mut E::Meter,
 ) -> Result<(), Halt> {
     loop {
         let event = call.next().await?.ok_or_else(out_of_order)?;
         lane.call_answered();
         meter.see(&event);
-        let last = matches!(event, ChatEvent::Finished(_));
+        let last = event.moment() == Moment::Ends;
         match events.try_send(event) {
             Ok(()) => {}
             Err(TrySendError::Closed(_)) => return Err(Halt::Unwanted),
@@ -134,8 +140,7 @@ fn out_of_order() -> Halt {
 }
 
 /// A prompt that nothing has come of is tried once more; alone, if it may have killed the process.
-fn settle(dispatcher: &Arc<Dispatcher>, turn: Turn, error: &CallError) {
-    let Turn { job, attempt, .. } = turn;
+fn settle<E: Streamed>(dispatcher: &Arc<Dispatcher>, job: Arc<StreamJob<E>>, attempt: Attempt, error: &CallError) {
     let circumstances = Circumstances {
         model: &dispatcher.settings().model,
         attempt: match attempt {
@@ -153,7 +158,7 @@ fn settle(dispatcher: &Arc<Dispatcher>, turn: Turn, error: &CallError) {
                     Attempt::Again
                 }
             };
-            dispatcher.retry_chat(Turn::new(job, attempt));
+            dispatcher.retry_turn(Turn::new(job, attempt));
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Chat requests that wait for a place on an instance, first come first served.
+//! Prompts that wait for a place on an instance, first come first served, whatever is to be made of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::job::ChatJob;
+use super::job::QueuedJob;
 
-/// Chat requests that wait for one model.
+/// Prompts that wait for one model.
 #[derive(Debug, Default)]
 pub(in crate::queue) struct Turns {
     /// They were under way on a process that died: each must be alone until its prompt has been read.
@@ -14,15 +14,15 @@ pub(in crate::queue) struct Turns {
     line: VecDeque<Turn>,
 }
 
-/// A chat request's place in the line.
+/// A prompt's place in the line.
 #[derive(Debug, Clone)]
 pub(in crate::queue) struct Turn {
-    pub(in crate::queue) job: Arc<ChatJob>,
+    pub(in crate::queue) job: Arc<dyn QueuedJob>,
     pub(in crate::queue) attempt: Attempt,
     since: Instant,
 }
 
-/// How often a chat request has been sent.
+/// How often a prompt has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::queue) enum Attempt {
     /// Not yet.
@@ -37,7 +37,7 @@ pub(in crate::queue) enum Attempt {
 
 impl Turn {
     /// A place in the line from now on.
-    pub(in crate::queue) fn new(job: Arc<ChatJob>, attempt: Attempt) -> Self {
+    pub(in crate::queue) fn new(job: Arc<dyn QueuedJob>, attempt: Attempt) -> Self {
         let since = Instant::now();
         Self { job, attempt, since }
     }
@@ -72,7 +72,7 @@ impl Turns {
     }
 
     /// Takes one out.
-    pub(in crate::queue) fn forget(&mut self, job: &Arc<ChatJob>) {
+    pub(in crate::queue) fn forget(&mut self, job: &Arc<dyn QueuedJob>) {
         self.suspects.retain(|turn| !Arc::ptr_eq(&turn.job, job));
         self.line.retain(|turn| !Arc::ptr_eq(&turn.job, job));
     }
@@ -88,13 +88,15 @@ impl Turns {
 mod tests {
     use std::time::Duration;
 
-    use sensorium_contract::{ChatRequest, OutputFormat, Prompt, Sampling, Task};
+    use sensorium_contract::{ChatEvent, ChatRequest, OutputFormat, Prompt, Sampling, Task};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::Metrics;
+    use crate::queue::streamed::StreamJob;
 
-    fn turn(attempt: Attempt, patience: Duration) -> Turn {
+    /// A turn, and what calls it off.
+    fn turn(attempt: Attempt, patience: Duration) -> (Turn, CancellationToken) {
         let request = ChatRequest {
             prompt: Prompt::Text("a".into()),
             sampling: Sampling::default(),
@@ -104,8 +106,9 @@ mod tests {
             format: OutputFormat::Text,
         };
         let waiting = Metrics::new().unwrap().waiting("model", Task::Chat);
-        let (job, _) = ChatJob::new(request, Instant::now() + patience, &CancellationToken::new(), waiting);
-        Turn::new(job, attempt)
+        let cancel = CancellationToken::new();
+        let (job, _) = StreamJob::<ChatEvent>::new(request, Instant::now() + patience, &cancel, waiting);
+        (Turn::new(job, attempt), cancel)
     }
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn first_come_first_served_but_for_those_that_are_tried_again() {
         let all: Vec<Turn> = [Attempt::First, Attempt::First, Attempt::Alone, Attempt::Again]
-            .map(|attempt| turn(attempt, LONG))
+            .map(|attempt| turn(attempt, LONG).0)
             .into();
         let mut turns = Turns::default();
         all.iter().for_each(|turn| turns.push(turn.clone()));
@@ -127,18 +130,14 @@ mod tests {
 
     #[test]
     fn what_nobody_waits_for_falls_out() {
-        let (gone, late, forgotten, kept) = (
-            turn(Attempt::First, LONG),
-            turn(Attempt::First, Duration::ZERO),
-            turn(Attempt::First, LONG),
-            turn(Attempt::First, LONG),
-        );
-        let suspect = turn(Attempt::Alone, Duration::ZERO);
+        let (gone, cancel) = turn(Attempt::First, LONG);
+        let [late, forgotten, kept] = [Duration::ZERO, LONG, LONG].map(|patience| turn(Attempt::First, patience).0);
+        let (suspect, _) = turn(Attempt::Alone, Duration::ZERO);
         let mut turns = Turns::default();
         for turn in [&gone, &late, &forgotten, &kept, &suspect] {
             turns.push(turn.clone());
         }
-        gone.job.call_off();
+        cancel.cancel();
         turns.forget(&forgotten.job);
         let now = Instant::now();
         assert!(turns.suspect_since(now).is_none());

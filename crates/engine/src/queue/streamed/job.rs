@@ -1,47 +1,58 @@
-//! One chat request on its way through the queue, and the way back: its reply as it is made.
+//! One prompt on its way through the queue, and the way back: its reply as it is made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use sensorium_contract::{ChatEvent, ChatRequest, ChatStarted};
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::call;
+use super::task::Streamed;
+use super::turns::Attempt;
 use crate::Error;
 use crate::metrics::GaugeGuard;
-
-/// Events that wait for a slow consumer; a full buffer stalls this reply alone.
-const EVENTS: usize = 256;
-
-/// The same where each event carries log probabilities, and so a kilobyte or two.
-const LARGE_EVENTS: usize = 32;
+use crate::queue::Dispatcher;
+use crate::queue::lane::Lane;
 
 /// One prompt that is to be answered once.
 #[derive(Debug)]
-pub(in crate::queue) struct ChatJob {
+pub(in crate::queue) struct StreamJob<E: Streamed> {
     deadline: Instant,
     queued: Instant,
     gone: CancellationToken,
-    stage: Mutex<Stage>,
+    stage: Mutex<Stage<E>>,
 }
 
 /// What a request gets when the prompt has been read.
 #[derive(Debug)]
-pub(in crate::queue) struct Opened {
-    pub(super) started: ChatStarted,
-    pub(super) events: mpsc::Receiver<ChatEvent>,
+pub(in crate::queue) struct Opened<E: Streamed> {
+    pub(super) started: E::Started,
+    pub(super) events: mpsc::Receiver<E>,
 }
 
 /// When it gets it.
-pub(in crate::queue) type Opening = oneshot::Receiver<Result<Opened, Error>>;
+pub(in crate::queue) type Opening<E> = oneshot::Receiver<Result<Opened<E>, Error>>;
+
+/// A job of any task, as the queue sees it.
+pub(in crate::queue) trait QueuedJob: std::fmt::Debug + Send + Sync {
+    /// True if nobody waits for it any more: not worth sending.
+    fn is_over(&self, now: Instant) -> bool;
+
+    /// It ends with an error, unless it is over.
+    fn fail(&self, error: Error);
+
+    /// Sends it to an instance and passes its reply on.
+    fn run(self: Arc<Self>, dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, attempt: Attempt) -> BoxFuture<'static, ()>;
+}
 
 /// How far a reply has come.
 #[derive(Debug)]
-enum Stage {
+enum Stage<E: Streamed> {
     /// It waits, or its prompt is being read.
     Waiting {
-        request: ChatRequest,
-        opening: oneshot::Sender<Result<Opened, Error>>,
+        request: E::Request,
+        opening: oneshot::Sender<Result<Opened<E>, Error>>,
         /// Counts it among the waiting requests until it begins, then among the running ones.
         counted: GaugeGuard,
         begun: bool,
@@ -55,16 +66,16 @@ enum Stage {
     Over(Option<Error>),
 }
 
-// === impl ChatJob ===
+// === impl StreamJob ===
 
-impl ChatJob {
+impl<E: Streamed> StreamJob<E> {
     /// A job for `request`, due at `deadline`, that also ends with `cancel`; and when its reply begins.
     pub(in crate::queue) fn new(
-        request: ChatRequest,
+        request: E::Request,
         deadline: Instant,
         cancel: &CancellationToken,
         waiting: GaugeGuard,
-    ) -> (Arc<ChatJob>, Opening) {
+    ) -> (Arc<Self>, Opening<E>) {
         let (sender, opening) = oneshot::channel();
         let stage = Stage::Waiting {
             request,
@@ -72,7 +83,7 @@ impl ChatJob {
             counted: waiting,
             begun: false,
         };
-        let job = ChatJob {
+        let job = Self {
             deadline,
             queued: Instant::now(),
             gone: cancel.child_token(),
@@ -82,7 +93,7 @@ impl ChatJob {
     }
 
     /// What is asked, cheaply cloned: pixels are shared. `None` once the prompt has been read, or nobody waits for it.
-    pub(super) fn request(&self) -> Option<ChatRequest> {
+    pub(super) fn request(&self) -> Option<E::Request> {
         match &*self.stage() {
             Stage::Waiting { request, .. } => Some(request.clone()),
             Stage::Open { .. } | Stage::Over(_) => None,
@@ -97,11 +108,6 @@ impl ChatJob {
     /// When it was made.
     pub(in crate::queue) fn queued(&self) -> Instant {
         self.queued
-    }
-
-    /// True if nobody waits for it any more: not worth sending.
-    pub(in crate::queue) fn is_over(&self, now: Instant) -> bool {
-        self.gone.is_cancelled() || self.deadline <= now
     }
 
     /// Nobody waits for it any more.
@@ -128,7 +134,7 @@ impl ChatJob {
     }
 
     /// The prompt has been read, and is let go. Where its events go; `None` if nobody waits for them.
-    pub(in crate::queue) fn open(&self, started: ChatStarted) -> Option<mpsc::Sender<ChatEvent>> {
+    pub(in crate::queue) fn open(&self, started: E::Started) -> Option<mpsc::Sender<E>> {
         let mut stage = self.stage();
         let Stage::Waiting {
             request,
@@ -139,11 +145,7 @@ impl ChatJob {
         else {
             return None;
         };
-        let room = match request.top_logprobs {
-            None => EVENTS,
-            Some(_) => LARGE_EVENTS,
-        };
-        let (sender, events) = mpsc::channel(room);
+        let (sender, events) = mpsc::channel(E::room(&request));
         opening.send(Ok(Opened { started, events })).ok()?;
         *stage = Stage::Open { _counted: counted };
         Some(sender)
@@ -157,21 +159,6 @@ impl ChatJob {
     /// True once its reply has begun, so that it can't be tried again.
     pub(in crate::queue) fn is_open(&self) -> bool {
         matches!(*self.stage(), Stage::Open { .. })
-    }
-
-    /// It ends with an error, unless it is over.
-    pub(in crate::queue) fn fail(&self, error: Error) {
-        let mut stage = self.stage();
-        match std::mem::replace(&mut *stage, Stage::Over(None)) {
-            Stage::Waiting { opening, counted, .. } => {
-                // First, so that whoever has the answer no longer sees the request counted.
-                drop(counted);
-                // The request may have gone away meanwhile.
-                let _ = opening.send(Err(error));
-            }
-            Stage::Open { .. } => *stage = Stage::Over(Some(error)),
-            Stage::Over(known) => *stage = Stage::Over(known),
-        }
     }
 
     /// It is over, and whole or no longer wanted.
@@ -190,7 +177,31 @@ impl ChatJob {
         }
     }
 
-    fn stage(&self) -> MutexGuard<'_, Stage> {
+    fn stage(&self) -> MutexGuard<'_, Stage<E>> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E: Streamed> QueuedJob for StreamJob<E> {
+    fn is_over(&self, now: Instant) -> bool {
+        self.gone.is_cancelled() || self.deadline <= now
+    }
+
+    fn fail(&self, error: Error) {
+        let mut stage = self.stage();
+        match std::mem::replace(&mut *stage, Stage::Over(None)) {
+            Stage::Waiting { opening, counted, .. } => {
+                // First, so that whoever has the answer no longer sees the request counted.
+                drop(counted);
+                // The request may have gone away meanwhile.
+                let _ = opening.send(Err(error));
+            }
+            Stage::Open { .. } => *stage = Stage::Over(Some(error)),
+            Stage::Over(known) => *stage = Stage::Over(known),
+        }
+    }
+
+    fn run(self: Arc<Self>, dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, attempt: Attempt) -> BoxFuture<'static, ()> {
+        Box::pin(call::run(dispatcher, lane, self, attempt))
     }
 }
