@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Pixels are the bulk of what crosses the socket: as `Bytes` they are not copied on the way.
     tonic_prost_build::configure()
         .bytes(".sensorium.plugin.v1.Image.rgb")
+        .bytes(".sensorium.plugin.v1.Mask.plane")
         .compile_fds(descriptors)?;
     Ok(())
 }

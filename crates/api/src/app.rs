@@ -8,7 +8,7 @@ use actix_web::{App, Error, FromRequest, Handler, HttpRequest, Resource, Respond
 
 use crate::error::ApiError;
 use crate::observe::observe;
-use crate::routes::{chat, classify, completions, docs, embeddings, health, metrics, models};
+use crate::routes::{chat, classify, completions, docs, embeddings, health, images, metrics, models};
 use crate::state::AppState;
 
 /// The application that each worker serves.
@@ -31,11 +31,15 @@ pub(crate) fn app(
 }
 
 /// Every pattern that a metric may be labelled with.
-const ROUTES: [&str; 15] = [
+const ROUTES: [&str; 19] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
     "/v1/classify",
+    "/v1/images/generations",
+    "/v1/images/edits",
+    "/v1/images/variations",
+    FILE,
     "/v1/models",
     MODEL,
     "/livez",
@@ -55,6 +59,9 @@ pub(crate) const PROBES: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"
 /// Ids may hold slashes.
 const MODEL: &str = "/v1/models/{model:.+}";
 
+/// A link's name is a secret: no label holds it.
+const FILE: &str = "/v1/images/files/{name}";
+
 /// The label of a matched pattern, so that no raw path becomes one.
 pub(crate) fn route_label(pattern: Option<&str>) -> &'static str {
     match pattern {
@@ -73,6 +80,10 @@ fn routes(config: &mut ServiceConfig) {
         .service(post("/v1/completions", completions::create))
         .service(post("/v1/embeddings", embeddings::create))
         .service(post("/v1/classify", classify::create))
+        .service(post("/v1/images/generations", images::generate))
+        .service(post("/v1/images/edits", images::edit))
+        .service(post("/v1/images/variations", images::vary))
+        .service(get(FILE, images::file))
         .service(get("/v1/models", models::list))
         .service(get(MODEL, models::retrieve))
         .service(get("/livez", health::livez))

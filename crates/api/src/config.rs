@@ -34,6 +34,17 @@ pub struct Config {
     pub timeout: Duration,
     /// The same for a chat or a completion, whose reply may be long.
     pub chat_timeout: Duration,
+    /// The same for images.
+    pub image_timeout: Duration,
+    /// Bytes of images that are kept for those who asked for links to them; the oldest go first.
+    pub kept_images: u64,
+    /// How long such a link lasts.
+    pub kept_images_for: Duration,
+    /// Where clients reach this server, as `https://host/path`, for such links; `None`: where the request came to.
+    pub public_url: Option<String>,
+    /// The model that ranks images for `best_of`: one that embeds texts and images and has a scoring rule. `None`: the
+    /// only one that is loaded.
+    pub scoring_model: Option<String>,
     /// How long a stream may say nothing before a comment keeps its connection awake.
     pub stream_keep_alive: Duration,
     /// Longest deadline that a request may ask for with `x-sensorium-timeout-ms`.
@@ -73,8 +84,10 @@ pub struct Limits {
     pub schema_depth: usize,
     /// Replies of one request: `n` times the number of prompts.
     pub choices: u32,
-    /// Bytes of all replies of one request that is not a stream, log probabilities among them.
+    /// Bytes of all replies of one request that is not a stream, log probabilities among them; and of images.
     pub reply_bytes: usize,
+    /// Bytes of a mask's file (OpenAI's limit is 4 MiB too).
+    pub mask_bytes: usize,
 }
 
 // === impl Config ===
@@ -97,6 +110,12 @@ impl Default for Config {
             timeout: Duration::from_secs(60),
             // As long as OpenAI's own clients wait.
             chat_timeout: Duration::from_secs(600),
+            image_timeout: Duration::from_secs(600),
+            kept_images: 256 << 20,
+            // As long as OpenAI keeps them.
+            kept_images_for: Duration::from_secs(3600),
+            public_url: None,
+            scoring_model: None,
             stream_keep_alive: Duration::from_secs(15),
             max_timeout: Duration::from_secs(600),
             drain_grace: Duration::from_secs(30),
@@ -126,6 +145,7 @@ impl Default for Limits {
             schema_depth: 64,
             choices: 128,
             reply_bytes: 64 << 20,
+            mask_bytes: 4 << 20,
         }
     }
 }

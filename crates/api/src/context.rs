@@ -64,7 +64,8 @@ impl Call {
 fn default_timeout(config: &Config, task: Task) -> Duration {
     match task {
         Task::Chat => config.chat_timeout,
-        Task::Embed | Task::Image | Task::Transcribe => config.timeout,
+        Task::Image => config.image_timeout,
+        Task::Embed | Task::Transcribe => config.timeout,
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) enum ApiError {
         /// What the route takes, as the `Allow` header lists it.
         allow: &'static str,
     },
+    /// No file has this name, or no longer.
+    #[error("there is no such file, or no longer: links last for a while")]
+    FileNotFound,
     /// The body is compressed.
     #[error("bodies are read as they are: send it without content-encoding")]
     ContentEncoding,
@@ -183,6 +186,7 @@ impl ApiError {
             Self::Engine { .. }
             | Self::RouteNotFound { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::FileNotFound
             | Self::ContentEncoding
             | Self::BodyTimeout { .. }
             | Self::BodyBroken
@@ -217,6 +221,7 @@ impl ApiError {
             Self::Engine { .. }
             | Self::RouteNotFound { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::FileNotFound
             | Self::ContentEncoding
             | Self::BodyTooLarge { .. }
             | Self::BodyBudget
@@ -237,6 +242,7 @@ impl ApiError {
         match self {
             Self::RouteNotFound { .. } => Reply::invalid(StatusCode::NOT_FOUND, "unknown_url"),
             Self::MethodNotAllowed { .. } => Reply::invalid(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::FileNotFound => Reply::invalid(StatusCode::NOT_FOUND, "file_not_found"),
             Self::ContentEncoding => Reply::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding"),
             Self::BodyTooLarge { .. } => Reply::invalid(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyBudget => {

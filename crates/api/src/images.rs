@@ -82,7 +82,8 @@ fn rgb(pixels: Pixels) -> Result<RgbImage, ApiError> {
     RgbImage::new(pixels.width, pixels.height, pixels.rgb).map_err(|_| ApiError::Internal("pixels of no valid shape"))
 }
 
-fn resize_spec(spec: ImageSpec) -> ResizeSpec {
+/// The spec in media's words.
+pub(crate) fn resize_spec(spec: ImageSpec) -> ResizeSpec {
     use sensorium_media::{Filter as To, ResizeMode as Mode};
     ResizeSpec {
         width: spec.width,

@@ -132,7 +132,11 @@ async fn tokens(
     }
 }
 
-fn source(image: ImageRef) -> Result<Source, MediaError> {
+/// Where an image is to be had.
+///
+/// # Errors
+/// If it is nowhere.
+pub(crate) fn source(image: ImageRef) -> Result<Source, MediaError> {
     match image {
         ImageRef::Reference(text) => Source::parse(text),
         ImageRef::Upload(bytes) => Ok(Source::Bytes(bytes)),

@@ -12,6 +12,7 @@
 //!              (the engine takes the model's slot here)                  404 429 503
 //! inputs.rs    pixels reserved, images loaded, token ids decoded                 400 503 504
 //! chat/        the same for chats: what the model can't do is refused            400 503 504
+//! pictures/    the same for images: an image to begin with, and its mask                400 503 504
 //!              (the engine embeds, or the model begins to reply)     400 500 503 504
 //! routes/      vectors or texts -> the reply
 //! sse.rs       or, once the prompt has been read, the reply as it is made
@@ -28,11 +29,13 @@ mod config;
 mod context;
 mod error;
 mod exchange;
+mod files;
 mod headers;
 mod images;
 mod inputs;
 mod observe;
 mod openapi;
+mod pictures;
 mod routes;
 mod server;
 mod socket;

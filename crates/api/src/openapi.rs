@@ -11,7 +11,7 @@ use crate::routes;
 #[openapi(
     info(
         title = "Sensorium",
-        description = "Multimodal inference behind the API that OpenAI's clients speak: chat about images, and text and images in one space.\n\n\
+        description = "Multimodal inference behind the API that OpenAI's clients speak: chat about images, images from words, and text and images in one space.\n\n\
             Every reply has `x-request-id` and `openai-processing-ms`. Every error is \
             `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`. Fields that are not understood are listed in \
             `x-sensorium-ignored`; known ones that a model does not honour are refused.",
@@ -22,6 +22,7 @@ use crate::routes;
         (name = "Chat", description = "Replies to texts and images, whole or as they are made."),
         (name = "Embeddings", description = "Texts and images to vectors of one space."),
         (name = "Classification", description = "Images and texts against labels of your own."),
+        (name = "Images", description = "Images from words and from images, whole or as they are made."),
         (name = "Models", description = "What there is, and what it can do."),
         (name = "Operation", description = "Probes and metrics."),
     ),
@@ -30,6 +31,10 @@ use crate::routes;
         routes::completions::create,
         routes::embeddings::create,
         routes::classify::create,
+        routes::images::generate,
+        routes::images::edit,
+        routes::images::vary,
+        routes::images::file,
         routes::models::list,
         routes::models::retrieve,
         routes::health::livez,

@@ -17,6 +17,7 @@ use socket2::{Domain, Protocol as SocketProtocol, Type};
 use crate::app::app;
 use crate::body::BodyBudget;
 use crate::config::Config;
+use crate::files::FileStore;
 use crate::socket::Socket;
 use crate::state::{AppState, Running};
 
@@ -54,6 +55,7 @@ impl Server {
         let state = Data::new(AppState {
             bodies: BodyBudget::new(config.body_budget),
             parsing: BodyBudget::new(config.parse_budget),
+            files: FileStore::new(config.kept_images, config.kept_images_for),
             running: running.clone(),
             started: Instant::now(),
             engine: engine.clone(),

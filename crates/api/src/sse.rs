@@ -2,7 +2,7 @@
 //!
 //! The socket pulls: while it has 32 KiB that its client does not read, nothing more is asked of the model's stream,
 //! so a slow reader stalls its own reply and costs one event besides. When nothing comes for a while a comment keeps
-//! proxies awake. An error after the first byte is an event of its own, without the `[DONE]` that ends all others.
+//! proxies awake. An error after the first byte is an event of its own, without the `[DONE]` that ends a chat.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -11,28 +11,12 @@ use actix_web::HttpResponse;
 use actix_web::HttpResponseBuilder;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use bytes::Bytes;
-use futures::Stream;
-use futures::stream;
+use futures::stream::{self, LocalBoxStream};
+use futures::{Stream, StreamExt};
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
-use crate::chat::choices::{Choices, Step};
-use crate::wire::usage::Usage;
-
-/// Makes events of what choices do.
-pub(crate) trait Frames {
-    /// The event of a step; `None` if it says nothing.
-    fn step(&mut self, index: usize, step: Step) -> Option<Bytes>;
-    /// The last event, if there is one.
-    fn end(&mut self, usage: Usage) -> Option<Bytes>;
-}
-
-/// A reply that is sent as it is made.
-pub(crate) struct Events<F> {
-    choices: Choices,
-    frames: F,
-    keep_alive: Duration,
-}
+use crate::error::ApiError;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
@@ -48,55 +32,43 @@ pub(crate) fn data(value: &impl Serialize) -> Bytes {
     event.into()
 }
 
-// === impl Events ===
+/// The end of a chat's or a completion's stream, behind its last event.
+pub(crate) fn done(last: &[u8]) -> Bytes {
+    [last, DONE].concat().into()
+}
 
-impl<F: Frames + 'static> Events<F> {
-    /// Events of what `choices` do, as `frames` writes them, with a comment where nothing comes for `keep_alive`.
-    pub(crate) fn new(choices: Choices, frames: F, keep_alive: Duration) -> Self {
-        Self {
-            choices,
-            frames,
-            keep_alive,
+/// A reply of events as they come, on top of headers that were set before, with a comment where nothing comes for
+/// `keep_alive`. Nothing is asked of `events` before the socket takes more; an error is their last.
+pub(crate) fn respond(
+    events: impl Stream<Item = Result<Bytes, ApiError>> + 'static,
+    keep_alive: Duration,
+    mut response: HttpResponseBuilder,
+) -> HttpResponse {
+    let events: Option<LocalBoxStream<'static, _>> = Some(Box::pin(events));
+    let bytes = stream::unfold(events, move |events| async move {
+        let (bytes, events) = next(events?, keep_alive).await?;
+        Some((Ok::<_, Infallible>(bytes), events))
+    });
+    response
+        .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(bytes)
+}
+
+type Events = LocalBoxStream<'static, Result<Bytes, ApiError>>;
+
+/// What is to be sent next, and what comes after it.
+async fn next(mut events: Events, keep_alive: Duration) -> Option<(Bytes, Option<Events>)> {
+    // A stream goes on where it was: what it is waiting for is not lost with the patience.
+    match timeout(keep_alive, events.next()).await {
+        Err(_) => Some((Bytes::from_static(KEEP_ALIVE), Some(events))),
+        Ok(Some(Ok(event))) => Some((event, Some(events))),
+        Ok(Some(Err(error))) => {
+            tracing::warn!(%error, "a stream broke off");
+            Some((data(&error.body()), None))
         }
-    }
-
-    /// The reply, on top of headers that were set before.
-    pub(crate) fn into_response(self, mut response: HttpResponseBuilder) -> HttpResponse {
-        response
-            .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
-            .insert_header((CACHE_CONTROL, "no-cache"))
-            .insert_header(("x-accel-buffering", "no"))
-            .streaming(self.into_stream())
-    }
-
-    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        stream::unfold(Some(self), |events| async move {
-            let (bytes, events) = events?.next().await;
-            Some((Ok(bytes), events))
-        })
-    }
-
-    /// What is to be sent next, and what comes after it.
-    async fn next(mut self) -> (Bytes, Option<Self>) {
-        let patience = Instant::now() + self.keep_alive;
-        loop {
-            match timeout_at(patience, self.choices.next()).await {
-                Err(_) => return (Bytes::from_static(KEEP_ALIVE), Some(self)),
-                Ok(Some(Ok((index, step)))) => {
-                    if let Some(event) = self.frames.step(index, step) {
-                        return (event, Some(self));
-                    }
-                }
-                Ok(Some(Err(error))) => {
-                    tracing::warn!(%error, "a stream broke off");
-                    return (data(&error.body()), None);
-                }
-                Ok(None) => {
-                    let last = self.frames.end(self.choices.usage()).unwrap_or_default();
-                    return ([&last[..], DONE].concat().into(), None);
-                }
-            }
-        }
+        Ok(None) => None,
     }
 }
 

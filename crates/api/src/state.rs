@@ -9,6 +9,7 @@ use sensorium_media::Media;
 
 use crate::body::BodyBudget;
 use crate::config::Config;
+use crate::files::FileStore;
 
 /// What every handler shares; one for the whole server.
 pub(crate) struct AppState {
@@ -22,6 +23,8 @@ pub(crate) struct AppState {
     pub(crate) bodies: BodyBudget,
     /// Memory that their JSON values may take.
     pub(crate) parsing: BodyBudget,
+    /// Images that links lead to.
+    pub(crate) files: FileStore,
     /// Requests under way, probes not counted.
     pub(crate) running: Running,
     /// When the server was built.

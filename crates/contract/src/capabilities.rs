@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChatRequest, Invalid, MAX_IMAGE_SIDE};
+use crate::{ChatRequest, ImageCapabilities, Invalid, MAX_IMAGE_SIDE};
 
 /// Longest vector that crosses the socket.
 pub const MAX_WIDTH: u32 = 65_536;
@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub embed: Option<EmbedCapabilities>,
     /// Present if the model can chat or complete text.
     pub chat: Option<ChatCapabilities>,
+    /// Present if the model can make images.
+    pub image: Option<ImageCapabilities>,
 }
 
 /// Who gathers requests into batches.
@@ -216,7 +218,8 @@ impl Capabilities {
             return Err(Invalid::new("max_batch", "is 0; it is at least 1"));
         }
         self.embed.as_ref().map_or(Ok(()), EmbedCapabilities::validate)?;
-        self.chat.as_ref().map_or(Ok(()), ChatCapabilities::validate)
+        self.chat.as_ref().map_or(Ok(()), ChatCapabilities::validate)?;
+        self.image.as_ref().map_or(Ok(()), ImageCapabilities::validate)
     }
 }
 

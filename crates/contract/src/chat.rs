@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Invalid, RgbImage};
+use crate::{Invalid, Refused, RgbImage};
 
 /// Most stop strings in a request.
 pub const MAX_STOPS: usize = 64;
@@ -172,7 +172,7 @@ pub enum ChatEvent {
     /// The reply is whole.
     Finished(ChatFinished),
     /// The prompt can't be answered, and it is the caller's fault.
-    Refused(ChatRefused),
+    Refused(Refused),
 }
 
 /// What the prompt came to.
@@ -236,29 +236,6 @@ pub struct ChatFinished {
     pub completion_tokens: u32,
     /// Tokens of the prompt that were not computed anew.
     pub cached_tokens: u32,
-}
-
-/// Why a prompt can't be answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ChatRefused {
-    /// What is wrong with it.
-    pub code: RefusalCode,
-    /// For the caller's eyes: names no path, pointer or socket.
-    pub message: String,
-    /// What it is about, as `plugin.proto` calls it: `conversation.messages[2].parts[1]`; may be empty.
-    pub field: String,
-}
-
-/// What is wrong with a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RefusalCode {
-    /// It can't be read.
-    InvalidInput,
-    /// With its reply it doesn't fit in the context.
-    ContextLength,
-    /// The schema of the output or of a tool can't be followed.
-    Schema,
 }
 
 // === impl ChatRequest ===
@@ -394,16 +371,5 @@ impl Candidate {
             return Err(Invalid::new("logprob", format!("is {}; it is at most 0", self.logprob)));
         }
         Ok(())
-    }
-}
-
-impl RefusalCode {
-    /// For logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RefusalCode::InvalidInput => "invalid_input",
-            RefusalCode::ContextLength => "context_length",
-            RefusalCode::Schema => "schema",
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! The host's end of the socket: typed calls to one plugin process, their replies validated.
 
+mod reply;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,13 +10,15 @@ use prost::Message as _;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::convert::{event_from_wire, results_from_reply, to_call_error};
+pub use self::reply::{ChatCall, ImageCall, ReplyCall};
+use crate::convert::{results_from_reply, to_call_error};
 use crate::proto::chatter_client::ChatterClient;
 use crate::proto::embedder_client::EmbedderClient;
+use crate::proto::imager_client::ImagerClient;
 use crate::proto::lifecycle_client::LifecycleClient;
 use crate::{
-    Capabilities, ChatEvent, ChatRequest, EmbedInput, Embedding, Fault, Health, Invalid, ItemError, LoadProgress,
-    LoadRequest, Manifest, MessageLimits, PluginError, proto,
+    Capabilities, ChatRequest, EmbedInput, Embedding, Fault, Health, ImageEvent, ImageRequest, Invalid, ItemError,
+    LoadProgress, LoadRequest, Manifest, MessageLimits, PluginError, ReplyEvent as _, proto,
 };
 
 /// Within what time a plugin answers what costs it no work.
@@ -27,6 +31,7 @@ pub struct PluginClient {
     lifecycle: LifecycleClient<Channel>,
     embedder: EmbedderClient<Channel>,
     chatter: ChatterClient<Channel>,
+    imager: ImagerClient<Channel>,
     limits: MessageLimits,
 }
 
@@ -48,22 +53,6 @@ pub enum CallError {
     /// A reply that breaks the contract.
     #[error("the plugin's reply breaks the contract: {0}")]
     Breach(#[source] Invalid),
-}
-
-/// One reply as it comes. Dropping it calls the work off.
-#[derive(Debug)]
-pub struct ChatCall {
-    events: Streaming<proto::ChatEvent>,
-    deadline: Option<Instant>,
-    stage: Stage,
-}
-
-/// How far a reply has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Sent,
-    Started,
-    Over,
 }
 
 // === impl CallError ===
@@ -113,7 +102,10 @@ impl PluginClient {
             embedder: EmbedderClient::new(channel)
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
-            chatter: ChatterClient::new(replies)
+            chatter: ChatterClient::new(replies.clone())
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit),
+            imager: ImagerClient::new(replies)
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
             limits,
@@ -201,19 +193,25 @@ impl PluginClient {
         let message = proto::ChatRequest::from(request);
         self.check_size(message.encoded_len())?;
         let mut client = self.chatter.clone();
-        let mut request = Request::new(message);
-        let call = async move {
-            if let Some(deadline) = deadline {
-                request.set_timeout(left(deadline)?);
-            }
-            client.chat(request).await.map_err(to_call_error)
-        };
-        let events = by(deadline, call).await?.into_inner();
-        Ok(ChatCall {
-            events,
+        let call = |request| async move { client.chat(request).await };
+        Ok(ReplyCall::new(streamed(message, deadline, call).await?, (), deadline))
+    }
+
+    /// Asks for one request's images. `deadline` is for all of them and is the plugin's too.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn imagine(&self, request: ImageRequest, deadline: Option<Instant>) -> Result<ImageCall, CallError> {
+        let expected = ImageEvent::expected(&request);
+        let message = proto::ImageRequest::from(request);
+        self.check_size(message.encoded_len())?;
+        let mut client = self.imager.clone();
+        let call = |request| async move { client.imagine(request).await };
+        Ok(ReplyCall::new(
+            streamed(message, deadline, call).await?,
+            expected,
             deadline,
-            stage: Stage::Sent,
-        })
+        ))
     }
 
     fn check_size(&self, size: usize) -> Result<(), CallError> {
@@ -248,46 +246,23 @@ impl PluginClient {
     }
 }
 
-// === impl ChatCall ===
-
-impl ChatCall {
-    /// The next event: `Started` first, then deltas and tool calls, then `Finished` — or `Refused` alone. `None` once
-    /// the reply is over.
-    ///
-    /// # Errors
-    /// See [`CallError`]; [`CallError::Breach`] for events out of order. Nothing comes after an error.
-    pub async fn next(&mut self) -> Result<Option<ChatEvent>, CallError> {
-        if self.stage == Stage::Over {
-            return Ok(None);
+/// What a call streams back, once it has begun to.
+async fn streamed<M, W, F>(
+    message: M,
+    deadline: Option<Instant>,
+    call: impl FnOnce(Request<M>) -> F,
+) -> Result<Streaming<W>, CallError>
+where
+    F: Future<Output = Result<Response<Streaming<W>>, Status>>,
+{
+    let mut request = Request::new(message);
+    let call = async move {
+        if let Some(deadline) = deadline {
+            request.set_timeout(left(deadline)?);
         }
-        let event = self.read().await;
-        match &event {
-            Ok(ChatEvent::Started(_)) => self.stage = Stage::Started,
-            Ok(ChatEvent::Delta(_) | ChatEvent::ToolCall(_)) => {}
-            Ok(ChatEvent::Finished(_) | ChatEvent::Refused(_)) | Err(_) => self.stage = Stage::Over,
-        }
-        event.map(Some)
-    }
-
-    async fn read(&mut self) -> Result<ChatEvent, CallError> {
-        let breach = |problem: &str| CallError::Breach(Invalid::new("event", problem));
-        loop {
-            let events = &mut self.events;
-            let message = by(self.deadline, async { events.message().await.map_err(to_call_error) }).await?;
-            let Some(message) = message else {
-                return Err(breach("`finished` never came, though the stream has ended"));
-            };
-            let Some(event) = event_from_wire(message).map_err(CallError::Breach)? else {
-                continue;
-            };
-            return match (&event, self.stage) {
-                (ChatEvent::Started(_) | ChatEvent::Refused(_), Stage::Sent) => Ok(event),
-                (ChatEvent::Started(_) | ChatEvent::Refused(_), _) => Err(breach("opens a reply that is under way")),
-                (_, Stage::Sent) => Err(breach("comes before `started`")),
-                (ChatEvent::Delta(_) | ChatEvent::ToolCall(_) | ChatEvent::Finished(_), _) => Ok(event),
-            };
-        }
-    }
+        call(request).await.map_err(to_call_error)
+    };
+    Ok(by(deadline, call).await?.into_inner())
 }
 
 /// The time left.

@@ -51,7 +51,7 @@ mod tests {
     fn the_line_is_what_plugin_proto_shows() {
         let handshake = Handshake::new(PROTOCOL);
         let line = handshake.to_line().unwrap();
-        assert_eq!(line, r#"{"sensorium":{"protocol":{"major":1,"minor":1}}}"#);
+        assert_eq!(line, r#"{"sensorium":{"protocol":{"major":1,"minor":2}}}"#);
         assert_eq!(Handshake::parse(line.as_bytes()).unwrap(), handshake);
     }
 

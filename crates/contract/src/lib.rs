@@ -27,12 +27,15 @@ pub mod conformance;
 mod convert;
 mod embed;
 mod error;
+mod event;
 mod handshake;
 mod health;
+mod image;
 mod limits;
 mod manifest;
 mod plugin;
 pub mod process;
+mod refused;
 mod reply;
 mod serve;
 
@@ -41,19 +44,24 @@ pub use capabilities::{
     MAX_WIDTH, Matryoshka, Modality, ResizeMode, Scoring, ScoringRule,
 };
 pub use chat::{
-    Candidate, ChatDelta, ChatEvent, ChatFinished, ChatMessage, ChatPart, ChatRefused, ChatRequest, ChatStarted,
-    ChatTool, Conversation, FinishReason, MAX_STOPS, OutputFormat, Prompt, RefusalCode, Role, Sampling, TokenLogprob,
-    ToolCall, ToolChoice,
+    Candidate, ChatDelta, ChatEvent, ChatFinished, ChatMessage, ChatPart, ChatRequest, ChatStarted, ChatTool,
+    Conversation, FinishReason, MAX_STOPS, OutputFormat, Prompt, Role, Sampling, TokenLogprob, ToolCall, ToolChoice,
 };
 pub use embed::{
     EmbedInput, EmbedPayload, Embedding, ItemError, ItemErrorCode, MAX_IMAGE_SIDE, NORM_TOLERANCE, RgbImage,
 };
 pub use error::{Fault, Invalid, PluginError};
+pub use event::{Moment, ReplyEvent};
 pub use health::{Health, LoadState};
+pub use image::{
+    ImageCapabilities, ImageDone, ImageEvent, ImageExpected, ImageParameter, ImagePreview, ImageReply, ImageRequest,
+    ImageStarted, ImageStep, InitImage, LoraWeight, MAX_IMAGES, MAX_PREVIEWS, MAX_STEPS, Mask,
+};
 pub use limits::MessageLimits;
 pub use manifest::{Manifest, PROTOCOL, ProtocolVersion, Task};
-pub use plugin::{CallContext, Chat, Embed, LoadProgress, LoadRequest, LoadedModel, Plugin};
-pub use reply::{ChatReply, Gone};
+pub use plugin::{CallContext, Chat, Embed, Imagine, LoadProgress, LoadRequest, LoadedModel, Plugin};
+pub use refused::{ChatRefused, RefusalCode, Refused};
+pub use reply::{ChatReply, Gone, Reply};
 pub use serve::run;
 
 /// The README's code is compiled with the tests.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Invalid;
 
 /// The protocol version that this crate speaks.
-pub const PROTOCOL: ProtocolVersion = ProtocolVersion { major: 1, minor: 1 };
+pub const PROTOCOL: ProtocolVersion = ProtocolVersion { major: 1, minor: 2 };
 
 /// Version of the protocol. Versions with the same major number understand each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

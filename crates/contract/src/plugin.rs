@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Capabilities, ChatReply, ChatRequest, EmbedInput, Embedding, Invalid, ItemError, Manifest, PluginError};
+use crate::{
+    Capabilities, ChatReply, ChatRequest, EmbedInput, Embedding, ImageReply, ImageRequest, Invalid, ItemError,
+    Manifest, PluginError,
+};
 
 /// A plugin: it says what it is and loads a model. [`crate::run`] does the rest.
 pub trait Plugin: Send + Sync + 'static {
@@ -45,6 +48,14 @@ pub trait Chat: Send + Sync + 'static {
     }
 }
 
+/// The image task. The plugin schedules requests itself, so calls overlap; those that are alike may share a batch.
+pub trait Imagine: Send + Sync + 'static {
+    /// Hands one request to whatever thread computes, and returns at once. What comes of it goes through `reply`, also
+    /// if it fails; a reply that is dropped before it has finished is an error of this instance. Work on a reply that
+    /// nobody waits for ([`ImageReply::is_cancelled`]) ends within one denoise step.
+    fn imagine(&self, request: ImageRequest, reply: ImageReply);
+}
+
 /// A model to load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadRequest {
@@ -81,6 +92,8 @@ pub struct LoadedModel {
     pub embed: Option<Box<dyn Embed>>,
     /// Present exactly if `capabilities.chat` is.
     pub chat: Option<Arc<dyn Chat>>,
+    /// Present exactly if `capabilities.image` is.
+    pub image: Option<Arc<dyn Imagine>>,
 }
 
 /// What a task needs to know of the call it works for.

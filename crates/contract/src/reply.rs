@@ -1,4 +1,4 @@
-//! Where a chat model puts what it makes.
+//! Where a model whose replies are streamed puts what it makes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,15 +11,18 @@ use crate::{CallContext, ChatEvent, PluginError};
 /// How often a reply that waits for the host to read says that it is not stalled.
 const WAITING: Duration = Duration::from_millis(500);
 
-/// The way back of one chat request. Dropping it before it has sent `Finished`, `Refused` or an error tells the host
-/// that the instance failed.
+/// The way back of one request. Dropping it before it has sent its last event or an error tells the host that the
+/// instance failed.
 #[derive(Debug)]
-pub struct ChatReply {
-    events: mpsc::Sender<Result<ChatEvent, PluginError>>,
+pub struct Reply<E> {
+    events: mpsc::Sender<Result<E, PluginError>>,
     context: CallContext,
     /// What is given back when the work has ended.
     _held: Option<Arc<dyn Held>>,
 }
+
+/// The way back of one chat request; its last event is `Finished` or `Refused`.
+pub type ChatReply = Reply<ChatEvent>;
 
 /// Anything that a reply keeps alive.
 pub(crate) trait Held: Any + std::fmt::Debug + Send + Sync {}
@@ -31,11 +34,11 @@ impl<T: Any + std::fmt::Debug + Send + Sync> Held for T {}
 #[error("nobody waits for the reply any more")]
 pub struct Gone;
 
-// === impl ChatReply ===
+// === impl Reply ===
 
-impl ChatReply {
+impl<E> Reply<E> {
     /// A reply into `events`; `context` says when nobody waits for it any more and counts its progress.
-    pub fn new(events: mpsc::Sender<Result<ChatEvent, PluginError>>, context: CallContext) -> Self {
+    pub fn new(events: mpsc::Sender<Result<E, PluginError>>, context: CallContext) -> Self {
         Self {
             events,
             context,
@@ -55,7 +58,7 @@ impl ChatReply {
     ///
     /// # Errors
     /// If nobody waits for it any more: the work is to end.
-    pub async fn send(&self, event: ChatEvent) -> Result<(), Gone> {
+    pub async fn send(&self, event: E) -> Result<(), Gone> {
         self.put(Ok(event)).await
     }
 
@@ -78,12 +81,32 @@ impl ChatReply {
         }
     }
 
-    /// Tells the host that a token has been made, or as much work as one.
+    /// Tells the host that a unit of work (a token, a denoise step) has been done, or as much work as one.
     pub fn tick(&self) {
         self.context.tick();
     }
 
-    async fn put(&self, event: Result<ChatEvent, PluginError>) -> Result<(), Gone> {
+    /// Sends an event that there is sure to be room for. One that there isn't is more than was asked for.
+    pub(crate) fn put_now(&self, event: E) -> Result<(), Gone> {
+        self.context.tick();
+        if self.is_cancelled() {
+            return Err(Gone);
+        }
+        self.events.try_send(Ok(event)).map_err(|_| Gone)
+    }
+
+    /// Ends the reply with an error, if there is room for one.
+    pub(crate) fn fail_now(self, error: PluginError) {
+        // If nobody waits for it, nobody is to be told; a reply without an end is an error too.
+        let _ = self.events.try_send(Err(error));
+    }
+
+    /// How many events there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.events.capacity()
+    }
+
+    async fn put(&self, event: Result<E, PluginError>) -> Result<(), Gone> {
         self.context.tick();
         loop {
             tokio::select! {

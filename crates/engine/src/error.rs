@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use sensorium_contract::{ChatRefused, ItemError, Task};
+use sensorium_contract::{Invalid, ItemError, RefusalCode, Refused, Task};
 
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// The prompt can't be answered.
     #[error("{0}")]
-    Refused(#[source] ChatRefused),
+    Refused(#[source] Refused),
     /// The plugin says that the input is bad.
     #[error("{message}")]
     Caller {
@@ -84,4 +84,17 @@ pub enum Error {
         /// Its id.
         model: String,
     },
+}
+
+// === impl Error ===
+
+impl Error {
+    /// A request that asks for what the model's capabilities don't list.
+    pub(crate) fn refused(invalid: Invalid) -> Self {
+        Self::Refused(Refused {
+            code: RefusalCode::InvalidInput,
+            message: invalid.to_string(),
+            field: invalid.field.to_owned(),
+        })
+    }
 }

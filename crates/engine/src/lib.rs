@@ -4,6 +4,7 @@
 //! Engine::admit      name -> model, one slot taken, a lazy model loaded      admission.rs, model/
 //! Admission::embed   cache, then the model's queue                           admission.rs, cache.rs
 //! Admission::chat    the model's queue, then a stream                        chat.rs
+//! Admission::imagine the same for images                                     image.rs
 //! queue              what waits becomes calls when an instance is free       queue/
 //! instance           one plugin process: started, watched, restarted         instance/
 //! registry           models.toml: parsed, checked, watched, reloaded         registry/, watch.rs, reload.rs
@@ -18,6 +19,7 @@ mod cache;
 mod chat;
 mod engine;
 mod error;
+mod image;
 mod instance;
 mod metrics;
 mod model;
@@ -26,6 +28,7 @@ mod queue;
 mod registry;
 mod reload;
 mod shared;
+mod stream;
 mod summary;
 mod supervision;
 mod table;
@@ -35,6 +38,7 @@ pub use admission::{Admission, RequestContext};
 pub use chat::ChatStream;
 pub use engine::{Engine, EngineConfig, Readiness};
 pub use error::Error;
+pub use image::ImageStream;
 pub use metrics::{GaugeGuard, Metrics, RejectReason, RestartCause};
 pub use owner::Owner;
 pub use registry::{
@@ -45,9 +49,11 @@ pub use sensorium_contract::process::{describe as describe_plugin, find_plugin};
 pub use sensorium_contract::{
     Batching, Candidate, Capabilities, ChatCapabilities, ChatDelta, ChatEvent, ChatFinished, ChatImages, ChatMessage,
     ChatParameter, ChatPart, ChatRefused, ChatRequest, ChatStarted, ChatTool, Conversation, EmbedCapabilities,
-    EmbedInput, EmbedPayload, Embedding, Filter, FinishReason, ImageSpec, ItemError, ItemErrorCode, MAX_STOPS,
-    Manifest, Matryoshka, MessageLimits, Modality, OutputFormat, Prompt, RefusalCode, ResizeMode, RgbImage, Role,
-    Sampling, Scoring, ScoringRule, Task, TokenLogprob, ToolCall, ToolChoice,
+    EmbedInput, EmbedPayload, Embedding, Filter, FinishReason, ImageCapabilities, ImageDone, ImageEvent,
+    ImageParameter, ImagePreview, ImageRequest, ImageSpec, ImageStarted, ImageStep, InitImage, ItemError,
+    ItemErrorCode, LoraWeight, MAX_STOPS, Manifest, Mask, Matryoshka, MessageLimits, Modality, OutputFormat, Prompt,
+    RefusalCode, Refused, ResizeMode, RgbImage, Role, Sampling, Scoring, ScoringRule, Task, TokenLogprob, ToolCall,
+    ToolChoice,
 };
 pub use summary::{ModelState, ModelSummary, ReloadSummary};
 pub use supervision::Supervision;

@@ -14,6 +14,8 @@
 //! Formats are told by their first bytes: JPEG, PNG, WebP, the first frame of a GIF. Limits are checked in the header,
 //! before anything of the picture's size is allocated.
 //!
+//! The other way, [`Encoding`] says as what file pixels are written: PNG with texts beside, JPEG, or lossless WebP.
+//!
 //! Nothing here knows models, plugins or HTTP routes: [`ResizeSpec`] says what is wanted, [`MediaError::code`] what
 //! went wrong.
 
@@ -21,6 +23,7 @@
 
 mod budget;
 mod decode;
+mod encode;
 mod error;
 mod fetch;
 mod inline;
@@ -33,9 +36,10 @@ mod source;
 
 pub use self::budget::Reservation;
 pub use self::decode::{Checked, Decoded, Decoder, Format, Header};
+pub use self::encode::Encoding;
 pub use self::error::{FetchFailure, IndexedError, MediaError};
 pub use self::fetch::{AllowEntry, AllowEntryError, FetchConfig, Fetched, Fetcher, Resolve, SystemResolver};
-pub use self::media::{Media, MediaBuildError, MediaConfig, Prepared};
+pub use self::media::{Media, MediaBuildError, MediaConfig, Prepared, SizeRule};
 pub use self::pixels::{Alpha, Pixels, Plane};
 pub use self::resize::{Filter, ResizeMode, ResizeSpec};
 pub use self::source::Source;

@@ -8,7 +8,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Budget, Reservation};
-use crate::decode::{Checked, Decoder, Header};
+use crate::decode::{Checked, Decoded, Decoder, Header};
+use crate::encode::{self, Encoding};
 use crate::fetch::{FetchConfig, Fetched, Fetcher};
 use crate::pool::CpuPool;
 use crate::resize::ResizeSpec;
@@ -54,6 +55,8 @@ pub struct Prepared {
     pub pixels: Pixels,
     /// What the file was.
     pub header: Header,
+    /// Columns and rows of the file when it lies upright.
+    pub upright: (u32, u32),
     /// Full-size pixels stay in the budget for as long as they live.
     _reserved: Option<Reservation>,
 }
@@ -63,18 +66,32 @@ pub struct Prepared {
 #[error("could not start the threads that decode images: {0}")]
 pub struct MediaBuildError(#[from] rayon::ThreadPoolBuildError);
 
+/// Says what a picture of so many columns and rows, upright, is to be sized to.
+pub type SizeRule = Arc<dyn Fn(u32, u32) -> ResizeSpec + Send + Sync>;
+
 /// What one image is to become.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 struct Wanted {
-    spec: Option<ResizeSpec>,
+    size: Size,
     alpha: Alpha,
+}
+
+/// What size one image is to have.
+#[derive(Clone)]
+enum Size {
+    /// Its own.
+    Full,
+    /// This.
+    Spec(ResizeSpec),
+    /// What follows from its own.
+    Rule(SizeRule),
 }
 
 /// How far a thread came without waiting.
 enum Progress {
     Done(Prepared),
     /// With the fetch's slot, which stays taken while the file is in memory.
-    NeedsMemory(Checked, Option<Fetched>),
+    NeedsMemory(Checked, Wanted, Option<Fetched>),
 }
 
 /// An encoded file, or the text of one, that a thread takes over.
@@ -140,7 +157,7 @@ impl Media {
         deadline: Instant,
     ) -> Result<Prepared, MediaError> {
         let wanted = Wanted {
-            spec: spec.copied(),
+            size: Size::of(spec),
             alpha: Alpha::Drop,
         };
         self.within(source, wanted, &Arc::default(), deadline).await
@@ -157,10 +174,45 @@ impl Media {
         deadline: Instant,
     ) -> Result<Prepared, MediaError> {
         let wanted = Wanted {
-            spec: spec.copied(),
+            size: Size::of(spec),
             alpha: Alpha::Keep,
         };
         self.within(source, wanted, &Arc::default(), deadline).await
+    }
+
+    /// As [`Self::load_with_alpha`], at the size that follows from the picture's own.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn load_by_rule(
+        &self,
+        source: Source,
+        rule: SizeRule,
+        deadline: Instant,
+    ) -> Result<Prepared, MediaError> {
+        let wanted = Wanted {
+            size: Size::Rule(rule),
+            alpha: Alpha::Keep,
+        };
+        self.within(source, wanted, &Arc::default(), deadline).await
+    }
+
+    /// Sizes pixels that are here already.
+    ///
+    /// # Errors
+    /// [`MediaError::Invalid`] for a spec without pixels.
+    pub async fn resize(&self, pixels: Pixels, spec: ResizeSpec) -> Result<Pixels, MediaError> {
+        self.pool.run(move || Decoded::from(pixels).resize(&spec)).await
+    }
+
+    /// Writes a picture as a file: three bytes for each of `width * height` pixels.
+    ///
+    /// # Errors
+    /// [`MediaError::Invalid`] if there are not so many bytes, or the format has no pictures of that size.
+    pub async fn encode(&self, width: u32, height: u32, rgb: Bytes, encoding: Encoding) -> Result<Bytes, MediaError> {
+        self.pool
+            .run(move || encode::encode(width, height, &rgb, &encoding))
+            .await
     }
 
     /// Takes the memory of all of a request's sized images, before any of them is loaded: many small files become large
@@ -196,12 +248,12 @@ impl Media {
         deadline: Instant,
     ) -> Result<Vec<Prepared>, IndexedError> {
         let wanted = Wanted {
-            spec: spec.copied(),
+            size: Size::of(spec),
             alpha: Alpha::Drop,
         };
         let held = Arc::default();
         let loading = sources.into_iter().enumerate().map(|(index, source)| {
-            let held = &held;
+            let (held, wanted) = (&held, wanted.clone());
             async move {
                 let loaded = self.within(source, wanted, held, deadline).await;
                 loaded
@@ -241,21 +293,29 @@ impl Media {
         let progress = self.pool.run(move || {
             let (file, slot) = input.into_file(max_bytes)?;
             let checked = decoder.check(file)?;
-            if wanted.spec.is_none() {
+            if matches!(wanted.size, Size::Full) {
                 hold(&held, &checked.header(), &budget)?;
             }
             match budget.try_reserve(checked.header().peak_bytes()) {
-                Some(reserved) => finish(&checked, wanted, reserved).map(Progress::Done),
-                None => Ok(Progress::NeedsMemory(checked, slot)),
+                Some(reserved) => finish(&checked, &wanted, reserved).map(Progress::Done),
+                None => Ok(Progress::NeedsMemory(checked, wanted, slot)),
             }
         });
         match progress.await? {
             Progress::Done(prepared) => Ok(prepared),
-            Progress::NeedsMemory(checked, _slot) => {
+            Progress::NeedsMemory(checked, wanted, _slot) => {
                 let reserved = self.budget.reserve(checked.header().peak_bytes()).await?;
-                self.pool.run(move || finish(&checked, wanted, reserved)).await
+                self.pool.run(move || finish(&checked, &wanted, reserved)).await
             }
         }
+    }
+}
+
+// === impl Size ===
+
+impl Size {
+    fn of(spec: Option<&ResizeSpec>) -> Self {
+        spec.map_or(Self::Full, |spec| Self::Spec(*spec))
     }
 }
 
@@ -280,13 +340,19 @@ impl Input {
 }
 
 /// Decodes and sizes. The reservation lasts as long as the work, even when nobody waits for it any more.
-fn finish(checked: &Checked, wanted: Wanted, mut reserved: Reservation) -> Result<Prepared, MediaError> {
+fn finish(checked: &Checked, wanted: &Wanted, mut reserved: Reservation) -> Result<Prepared, MediaError> {
     let decoded = checked.decode(wanted.alpha)?;
-    let header = checked.header();
-    match wanted.spec {
+    let (header, upright) = (checked.header(), decoded.size());
+    let spec = match &wanted.size {
+        Size::Full => None,
+        Size::Spec(spec) => Some(*spec),
+        Size::Rule(rule) => Some(rule(upright.0, upright.1)),
+    };
+    match spec {
         Some(spec) => Ok(Prepared {
             pixels: decoded.resize(&spec)?,
             header,
+            upright,
             _reserved: None,
         }),
         None => {
@@ -295,6 +361,7 @@ fn finish(checked: &Checked, wanted: Wanted, mut reserved: Reservation) -> Resul
             Ok(Prepared {
                 pixels,
                 header,
+                upright,
                 _reserved: Some(reserved),
             })
         }

@@ -86,6 +86,18 @@ pub(crate) struct ServeOptions {
     /// The same for a chat or a completion; by default as long as OpenAI's own clients wait
     #[arg(long, env = "SENSORIUM_CHAT_TIMEOUT", default_value = "10m", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) chat_timeout: Duration,
+    /// The same for images
+    #[arg(long, env = "SENSORIUM_IMAGE_TIMEOUT", default_value = "10m", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) image_timeout: Duration,
+    /// Memory of the images that links lead to; the oldest go first
+    #[arg(long, env = "SENSORIUM_KEPT_IMAGES", default_value = "256MiB", value_parser = parse_size, value_name = "SIZE")]
+    pub(crate) kept_images: u64,
+    /// Where clients reach this server, for links to images; by default where their request came to
+    #[arg(long, env = "SENSORIUM_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// The model that ranks images for best_of; by default the only one that matches images with text
+    #[arg(long, env = "SENSORIUM_SCORING_MODEL", value_name = "ID")]
+    pub(crate) scoring_model: Option<String>,
     /// Longest deadline that a request may ask for
     #[arg(long, env = "SENSORIUM_MAX_TIMEOUT", default_value = "10m", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) max_timeout: Duration,

@@ -95,6 +95,10 @@ fn api_config(options: &ServeOptions) -> Config {
         body_budget: options.body_budget.max(options.max_body),
         timeout: options.timeout.min(options.max_timeout),
         chat_timeout: options.chat_timeout.min(options.max_timeout),
+        image_timeout: options.image_timeout.min(options.max_timeout),
+        kept_images: options.kept_images,
+        public_url: options.public_url.clone(),
+        scoring_model: options.scoring_model.clone(),
         max_timeout: options.max_timeout,
         drain_grace: options.grace,
         ..Config::default()

@@ -69,6 +69,7 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
         dtype: dtype.to_owned(),
         embed: Some(model.capabilities.clone()),
         chat: None,
+        image: None,
     };
     let mut embedder = Embedder::new(model, &compute);
     progress(LoadProgress {
@@ -95,5 +96,6 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
         capabilities,
         embed: Some(Box::new(embedder)),
         chat: None,
+        image: None,
     })
 }

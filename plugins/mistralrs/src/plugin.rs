@@ -91,6 +91,7 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
         capabilities,
         embed: None,
         chat: Some(std::sync::Arc::new(chat)),
+        image: None,
     })
 }
 
@@ -189,5 +190,6 @@ fn capabilities(loaded: &Loaded, dir: &ModelDir, options: &Options, placement: &
             vocabulary: loaded.codec.size(),
             max_top_logprobs: MAX_TOP_LOGPROBS,
         }),
+        image: None,
     }
 }

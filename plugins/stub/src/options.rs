@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::ChatOptions;
 use crate::hash::hash;
+use crate::image::ImageOptions;
 
 /// Options of a stub model; all have defaults.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -21,11 +22,13 @@ pub(crate) struct Options {
     pub(crate) tasks: Vec<Does>,
     /// How it chats, if it does.
     pub(crate) chat: ChatOptions,
+    /// How it makes images, if it does.
+    pub(crate) image: ImageOptions,
     /// Length of a vector.
     pub(crate) width: u32,
     /// Most items in one call; or, if calls are gathered by itself, most calls at once.
     pub(crate) max_batch: u32,
-    /// Who gathers requests. Absent: itself if it chats, else the host.
+    /// Who gathers requests. Absent: itself if it chats or makes images, else the host.
     pub(crate) batching: Option<Gathers>,
     /// What it reads.
     pub(crate) modalities: Vec<Reads>,
@@ -70,6 +73,8 @@ pub(crate) enum Does {
     Embed,
     /// Replies to prompts.
     Chat,
+    /// Images of prompts.
+    Image,
 }
 
 /// Who gathers requests into batches.
@@ -109,6 +114,7 @@ impl Default for Options {
         Self {
             tasks: vec![Does::Embed],
             chat: ChatOptions::default(),
+            image: ImageOptions::default(),
             width: 64,
             max_batch: 64,
             batching: None,
@@ -149,6 +155,10 @@ impl Options {
                 "options: chat.image_side is 1 to {MAX_IMAGE_SIDE}"
             )));
         }
+        let image = options.image.capabilities();
+        image
+            .validate()
+            .map_err(|invalid| PluginError::caller(format!("options: {invalid}")))?;
         if options.fail_first_loads > 0 && options.state_directory.is_none() {
             return Err(PluginError::caller("options: fail_first_loads needs state_directory"));
         }
@@ -166,13 +176,15 @@ impl Options {
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
-        // What shapes the vectors and the replies, and nothing else.
+        // What shapes the vectors, the replies and the images, and nothing else.
         let chat = self.does(Does::Chat).then_some(&self.chat);
-        let identity = format!("{} {} {} {chat:?}", self.width, self.context_length, self.image_size);
+        let image = self.does(Does::Image).then_some(&self.image);
+        let (width, context) = (self.width, self.context_length);
+        let identity = format!("{width} {context} {} {chat:?} {image:?}", self.image_size);
         let batching = match self.batching {
             Some(Gathers::Host) => Batching::Host,
             Some(Gathers::Plugin) => Batching::Plugin,
-            None if self.does(Does::Chat) => Batching::Plugin,
+            None if self.does(Does::Chat) || self.does(Does::Image) => Batching::Plugin,
             None => Batching::Host,
         };
         Capabilities {
@@ -184,6 +196,7 @@ impl Options {
             dtype: "f32".into(),
             embed: self.does(Does::Embed).then(|| self.embedding()),
             chat: self.does(Does::Chat).then(|| self.chat.capabilities()),
+            image: self.does(Does::Image).then(|| self.image.capabilities()),
         }
     }
 
@@ -262,7 +275,11 @@ mod tests {
         assert_eq!((options.width, options.latency), (8, Duration::from_millis(5)));
         let embed = options.capabilities().embed.unwrap();
         assert!(embed.image.is_none() && embed.context_length == 77);
-        for json in ["{}", r#"{"tasks": ["chat"]}"#, r#"{"tasks": ["embed", "chat"]}"#] {
+        for json in [
+            "{}",
+            r#"{"tasks": ["chat"]}"#,
+            r#"{"tasks": ["embed", "chat", "image"]}"#,
+        ] {
             parse(json).unwrap().capabilities().validate().unwrap();
         }
     }
@@ -281,6 +298,8 @@ mod tests {
         check(r#"{"chat": {"image_side": 0}}"#, "image_side");
         check(r#"{"chat": {"reply": "sing"}}"#, "sing");
         check(r#"{"chat": {"parameters": ["charm"]}}"#, "charm");
+        check(r#"{"image": {"parameters": ["charm"]}}"#, "charm");
+        check(r#"{"image": {"side_multiple": 0}}"#, "side_multiple");
         check(r#"{"fail_first_loads": 1}"#, "state_directory");
     }
 

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sensorium_contract::{
-    CallContext, Chat, Embed, LoadProgress, LoadRequest, LoadedModel, Manifest, PROTOCOL, Plugin, PluginError, Task,
+    CallContext, Chat, Embed, Imagine, LoadProgress, LoadRequest, LoadedModel, Manifest, PROTOCOL, Plugin, PluginError,
+    Task,
 };
 
 use crate::chat::ChatModel;
+use crate::image::ImageModel;
 use crate::misbehaviour::{Misbehaviour, sleep};
 use crate::model::Model;
 use crate::options::{Does, Options};
@@ -26,7 +28,7 @@ impl Plugin for Stub {
             name: "stub".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             protocol: PROTOCOL,
-            tasks: vec![Task::Embed, Task::Chat],
+            tasks: vec![Task::Embed, Task::Chat, Task::Image],
             devices: vec!["cpu".into()],
             network: false,
             options_schema: Some(Options::schema()),
@@ -49,6 +51,10 @@ impl Plugin for Stub {
             let chat = ChatModel::new(options.chat.clone(), options.max_batch, options.allow_misbehaviour);
             Arc::new(chat) as Arc<dyn Chat>
         });
+        let image = options.does(Does::Image).then(|| {
+            let image = ImageModel::new(options.image.clone(), options.allow_misbehaviour);
+            Arc::new(image) as Arc<dyn Imagine>
+        });
         let capabilities = options.capabilities();
         let embed = options
             .does(Does::Embed)
@@ -57,6 +63,7 @@ impl Plugin for Stub {
             capabilities,
             embed,
             chat,
+            image,
         })
     }
 }

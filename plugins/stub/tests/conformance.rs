@@ -14,20 +14,8 @@ async fn check(options: serde_json::Value) -> Report {
 #[tokio::test]
 async fn a_model_of_both_kinds() {
     let report = check(serde_json::json!({})).await;
-    let skipped = report
-        .checks
-        .iter()
-        .filter(|check| matches!(check.outcome, Outcome::Skipped(_)))
-        .count();
-    let chats = report
-        .checks
-        .iter()
-        .filter(|check| matches!(&check.outcome, Outcome::Skipped(why) if why == "the model doesn't chat"));
-    assert_eq!(
-        skipped - chats.count(),
-        1,
-        "only that no kind is unknown to it\n{report}"
-    );
+    let skipped = skipped(&report, &["the model doesn't chat", "the model makes no images"]);
+    assert_eq!(skipped, 1, "only that no kind is unknown to it\n{report}");
 }
 
 #[tokio::test]
@@ -52,11 +40,38 @@ async fn a_model_that_chats() {
         "chat": {"token_latency": "1ms", "prompt_latency": "5ms", "context_length": 1000},
     }))
     .await;
-    let skipped = report
-        .checks
-        .iter()
-        .filter(|check| matches!(&check.outcome, Outcome::Skipped(why) if why != "the model doesn't embed"));
-    assert_eq!(skipped.count(), 0, "it can do everything\n{report}");
+    let skipped = skipped(&report, &["the model doesn't embed", "the model makes no images"]);
+    assert_eq!(skipped, 0, "it can do everything\n{report}");
+}
+
+#[tokio::test]
+async fn a_model_that_makes_images() {
+    let report = check(serde_json::json!({
+        "tasks": ["image"],
+        "image": {"step_latency": "2ms", "prompt_latency": "5ms", "decode_latency": "1ms"},
+    }))
+    .await;
+    let skipped = skipped(&report, &["the model doesn't embed", "the model doesn't chat"]);
+    assert_eq!(skipped, 0, "it can do everything\n{report}");
+}
+
+#[tokio::test]
+async fn a_model_that_makes_images_as_it_likes_and_one_request_at_a_time() {
+    check(serde_json::json!({
+        "tasks": ["embed", "image"],
+        "max_batch": 1,
+        "image": {"parameters": [], "max_images": 1, "schedulers": ["DDIMScheduler"], "min_side": 64, "max_side": 64},
+    }))
+    .await;
+}
+
+/// Checks that are skipped, but not for any of these reasons.
+fn skipped(report: &Report, reasons: &[&str]) -> usize {
+    let other = |outcome: &Outcome| match outcome {
+        Outcome::Skipped(why) => !reasons.contains(&why.as_str()),
+        Outcome::Passed | Outcome::Failed(_) => false,
+    };
+    report.checks.iter().filter(|check| other(&check.outcome)).count()
 }
 
 #[tokio::test]

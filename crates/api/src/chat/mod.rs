@@ -2,6 +2,7 @@
 //! it side by side, and their replies.
 
 pub(crate) mod choices;
+pub(crate) mod events;
 pub(crate) mod honours;
 pub(crate) mod prompt;
 pub(crate) mod refusal;

@@ -8,6 +8,7 @@ use sensorium_engine::{Prompt, Task};
 
 use crate::body::Body;
 use crate::chat::choices::{Asking, Choices};
+use crate::chat::events::events;
 use crate::chat::honours::{chat_capabilities, check_honoured};
 use crate::chat::prompt::{converse, requests, reserve_copies};
 use crate::chat::refusal::PromptParam;
@@ -15,7 +16,7 @@ use crate::chat::reply::gather;
 use crate::context::Call;
 use crate::error::ApiError;
 use crate::headers::add_ignored;
-use crate::sse::Events;
+use crate::sse;
 use crate::state::AppState;
 use crate::wire::chat::chunk::{ChatChunk, ChatFrames, OBJECT as CHUNK};
 use crate::wire::chat::reply::{ChatCompletion, OBJECT};
@@ -130,7 +131,11 @@ pub(crate) async fn create(
     add_ignored(&mut response, &ignored);
     if delivery.stream {
         let frames = ChatFrames::new(stamp, n as usize, delivery.include_usage, logprobs);
-        return Ok(Events::new(choices, frames, state.config.stream_keep_alive).into_response(response));
+        return Ok(sse::respond(
+            events(choices, frames),
+            state.config.stream_keep_alive,
+            response,
+        ));
     }
     let (replies, usage) = gather(choices, n as usize, state.config.limits.reply_bytes).await?;
     Ok(response.json(ChatCompletion::new(stamp, replies, usage, logprobs)))

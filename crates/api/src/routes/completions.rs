@@ -8,6 +8,7 @@ use sensorium_engine::{OutputFormat, Prompt, Task};
 
 use crate::body::Body;
 use crate::chat::choices::{Asking, Choices};
+use crate::chat::events::events;
 use crate::chat::honours::{chat_capabilities, check_honoured};
 use crate::chat::prompt::{complete, requests, reserve_copies};
 use crate::chat::refusal::PromptParam;
@@ -15,7 +16,7 @@ use crate::chat::reply::gather;
 use crate::context::Call;
 use crate::error::ApiError;
 use crate::headers::add_ignored;
-use crate::sse::Events;
+use crate::sse;
 use crate::state::AppState;
 use crate::wire::completions::chunk::CompletionFrames;
 use crate::wire::completions::reply::{Completion, OBJECT, Style};
@@ -118,7 +119,11 @@ pub(crate) async fn create(
     add_ignored(&mut response, &ignored);
     if delivery.stream {
         let frames = CompletionFrames::new(stamp, count, delivery.include_usage, style);
-        return Ok(Events::new(choices, frames, state.config.stream_keep_alive).into_response(response));
+        return Ok(sse::respond(
+            events(choices, frames),
+            state.config.stream_keep_alive,
+            response,
+        ));
     }
     let (replies, usage) = gather(choices, count, most).await?;
     Ok(response.json(Completion::new(&stamp, replies, usage, &style)))

@@ -6,5 +6,6 @@ pub(crate) mod completions;
 pub(crate) mod docs;
 pub(crate) mod embeddings;
 pub(crate) mod health;
+pub(crate) mod images;
 pub(crate) mod metrics;
 pub(crate) mod models;

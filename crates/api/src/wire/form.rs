@@ -15,6 +15,16 @@ pub(crate) struct Form {
     pub(crate) fields: Map<String, Value>,
 }
 
+/// One part of a form.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Its name, without a `[]` behind it.
+    pub(super) name: String,
+    /// True if it is a file.
+    pub(super) file: bool,
+    pub(super) value: Bytes,
+}
+
 /// Parts beside the inputs.
 const OTHER_PARTS: usize = 2048;
 
@@ -35,25 +45,11 @@ impl Form {
     /// # Errors
     /// If the boundary or a part's head is bad, or a text is not UTF-8.
     pub(crate) async fn parse(content_type: &str, body: Bytes, inputs: usize) -> Result<Self, ApiError> {
-        let boundary = multer::parse_boundary(content_type).map_err(|error| broken(&error))?;
-        let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
-        let mut parts = multer::Multipart::new(stream, boundary);
         let mut form = Self {
             items: Vec::new(),
             fields: Map::new(),
         };
-        let mut count = 0;
-        while let Some(part) = parts.next_field().await.map_err(|error| broken(&error))? {
-            count += 1;
-            if count > inputs + OTHER_PARTS {
-                return Err(ApiError::malformed(format!(
-                    "the form has more than {} parts",
-                    inputs + OTHER_PARTS
-                )));
-            }
-            let name = part.name().unwrap_or_default().trim_end_matches("[]").to_owned();
-            let file = part.file_name().is_some() || part.content_type().is_some_and(|mime| mime.type_() == "image");
-            let value = part.bytes().await.map_err(|error| broken(&error))?;
+        for Part { name, file, value } in parts(content_type, body, inputs + OTHER_PARTS).await? {
             form.add(name, file, value)?;
         }
         Ok(form)
@@ -92,20 +88,62 @@ impl Form {
             }
             return Ok(());
         }
-        let scalar = SCALARS.contains(&name.as_str()) && text.len() <= LONGEST_SCALAR;
-        let value = match scalar.then(|| serde_json::from_str::<Value>(text.trim())) {
-            Some(Ok(value)) => value,
-            _ => Value::String(text),
+        let value = if SCALARS.contains(&name.as_str()) {
+            scalar(text)
+        } else {
+            Value::String(text)
         };
-        if self.fields.contains_key(&name) {
-            return Err(ApiError::invalid(name, "the form has this field twice"));
-        }
-        self.fields.insert(name, value);
-        Ok(())
+        insert_once(&mut self.fields, name, value)
     }
 }
 
-fn utf8(name: &str, value: Bytes) -> Result<String, ApiError> {
+/// The parts of a whole body, of which there are at most `most`.
+///
+/// # Errors
+/// If the boundary or a part's head is bad, or there are more.
+pub(super) async fn parts(content_type: &str, body: Bytes, most: usize) -> Result<Vec<Part>, ApiError> {
+    let boundary = multer::parse_boundary(content_type).map_err(|error| broken(&error))?;
+    let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
+    let mut form = multer::Multipart::new(stream, boundary);
+    let mut parts = Vec::new();
+    while let Some(part) = form.next_field().await.map_err(|error| broken(&error))? {
+        if parts.len() == most {
+            return Err(ApiError::malformed(format!("the form has more than {most} parts")));
+        }
+        let name = part.name().unwrap_or_default().trim_end_matches("[]").to_owned();
+        let file = part.file_name().is_some() || part.content_type().is_some_and(|mime| mime.type_() == "image");
+        let value = part.bytes().await.map_err(|error| broken(&error))?;
+        parts.push(Part { name, file, value });
+    }
+    Ok(parts)
+}
+
+/// A number or boolean, as if it had come as JSON; text that is none stays as it is.
+pub(super) fn scalar(text: String) -> Value {
+    let short = text.len() <= LONGEST_SCALAR;
+    match short.then(|| serde_json::from_str::<Value>(text.trim())) {
+        Some(Ok(value)) => value,
+        _ => Value::String(text),
+    }
+}
+
+/// Adds a field.
+///
+/// # Errors
+/// If the form has had it already.
+pub(super) fn insert_once(fields: &mut Map<String, Value>, name: String, value: Value) -> Result<(), ApiError> {
+    if fields.contains_key(&name) {
+        return Err(ApiError::invalid(name, "the form has this field twice"));
+    }
+    fields.insert(name, value);
+    Ok(())
+}
+
+/// The text of a part.
+///
+/// # Errors
+/// If it is not UTF-8.
+pub(super) fn utf8(name: &str, value: Bytes) -> Result<String, ApiError> {
     String::from_utf8(value.into()).map_err(|_| ApiError::invalid(name.to_owned(), "the field is not UTF-8 text"))
 }
 

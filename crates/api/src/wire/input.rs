@@ -56,6 +56,19 @@ pub(crate) struct Inputs {
     pub(crate) listed: bool,
 }
 
+// === impl ImageRef ===
+
+impl ImageRef {
+    /// Bytes of the file, as far as they came with the request.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            // Base64, for the most part.
+            Self::Reference(text) => text.len() / 4 * 3,
+            Self::Upload(bytes) => bytes.len(),
+        }
+    }
+}
+
 // === impl Inputs ===
 
 impl Inputs {

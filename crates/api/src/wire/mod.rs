@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod fields;
 pub(crate) mod form;
 pub(crate) mod health;
+pub(crate) mod images;
 pub(crate) mod input;
 pub(crate) mod models;
 pub(crate) mod object;

@@ -1,7 +1,8 @@
 //! `GET /v1/models`: OpenAI's object with what this server knows beside.
 
 use sensorium_engine::{
-    ChatCapabilities, ChatImages, ChatParameter, EmbedCapabilities, Modality, ModelState, ModelSummary, ScoringRule,
+    ChatCapabilities, ChatImages, ChatParameter, EmbedCapabilities, ImageCapabilities, ImageParameter, Modality,
+    ModelState, ModelSummary, ScoringRule,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,12 +43,57 @@ pub(crate) struct ModelObject {
     /// `unloaded`, `loading`, `ready`, `failed` or `broken`.
     #[schema(example = "ready")]
     pub(crate) state: &'static str,
-    /// What it can do: `embed`, `classify`, `chat`, `complete`. Known once it has been loaded.
+    /// What it can do: `embed`, `classify`, `chat`, `complete`, `image`. Known once it has been loaded.
     pub(crate) tasks: Vec<&'static str>,
     /// What embedding with it gives. Known once it has been loaded.
     pub(crate) embedding: Option<EmbeddingInfo>,
     /// What it does in a chat or a completion. Known once it has been loaded.
     pub(crate) chat: Option<ChatInfo>,
+    /// Which images it makes. Known once it has been loaded.
+    pub(crate) image: Option<ImageInfo>,
+}
+
+/// Which images a model makes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageInfo {
+    /// What is made unless another size is asked for.
+    #[schema(example = "128x128")]
+    pub(crate) default_size: String,
+    /// Shortest side in pixels.
+    #[schema(example = 64)]
+    pub(crate) min_side: u32,
+    /// Longest side in pixels.
+    #[schema(example = 256)]
+    pub(crate) max_side: u32,
+    /// Every side is a multiple of this.
+    #[schema(example = 8)]
+    pub(crate) side_multiple: u32,
+    /// Most pixels of one image.
+    #[schema(example = 65536)]
+    pub(crate) max_pixels: u64,
+    /// Most images of one request.
+    #[schema(example = 8)]
+    pub(crate) max_images: u32,
+    /// Denoise steps unless others are asked for.
+    #[schema(example = 20)]
+    pub(crate) default_steps: u32,
+    /// Most denoise steps.
+    #[schema(example = 100)]
+    pub(crate) max_steps: u32,
+    /// Guidance unless another is asked for; `null` if it isn't guided.
+    #[schema(example = 7.5)]
+    pub(crate) default_guidance_scale: Option<f32>,
+    /// Longest prompt in tokens.
+    #[schema(example = 77)]
+    pub(crate) context_length: u32,
+    /// What it honours beside prompt, size and `n`; what is not listed is refused by name.
+    #[schema(value_type = Vec<String>, example = json!(["seed", "steps", "guidance_scale", "mask"]))]
+    pub(crate) parameters: Vec<ImageParameter>,
+    /// What `scheduler` may be; the first is its own.
+    #[schema(example = json!(["DPMSolverMultistepScheduler", "EulerDiscreteScheduler"]))]
+    pub(crate) schedulers: Vec<String>,
+    /// What `loras` may name.
+    pub(crate) loras: Vec<String>,
 }
 
 /// What a model does in a chat or a completion.
@@ -113,6 +159,7 @@ impl ModelObject {
         let capabilities = model.capabilities.as_deref();
         let embed = capabilities.and_then(|capabilities| capabilities.embed.as_ref());
         let chat = capabilities.and_then(|capabilities| capabilities.chat.as_ref());
+        let image = capabilities.and_then(|capabilities| capabilities.image.as_ref());
         let mut tasks = Vec::new();
         if let Some(embed) = embed {
             tasks.push("embed");
@@ -132,6 +179,7 @@ impl ModelObject {
                     .map(|(_, name)| name),
             );
         }
+        tasks.extend(image.map(|_| "image"));
         Self {
             id: name.to_owned(),
             object: "model",
@@ -144,6 +192,29 @@ impl ModelObject {
             tasks,
             embedding: embed.map(EmbeddingInfo::from),
             chat: chat.map(ChatInfo::from),
+            image: image.map(ImageInfo::from),
+        }
+    }
+}
+
+// === impl ImageInfo ===
+
+impl From<&ImageCapabilities> for ImageInfo {
+    fn from(image: &ImageCapabilities) -> Self {
+        Self {
+            default_size: format!("{}x{}", image.default_width, image.default_height),
+            min_side: image.min_side,
+            max_side: image.max_side,
+            side_multiple: image.side_multiple,
+            max_pixels: image.max_pixels,
+            max_images: image.max_images,
+            default_steps: image.default_steps,
+            max_steps: image.max_steps,
+            default_guidance_scale: image.default_guidance_scale,
+            context_length: image.context_length,
+            parameters: image.parameters.clone(),
+            schedulers: image.schedulers.clone(),
+            loras: image.loras.clone(),
         }
     }
 }

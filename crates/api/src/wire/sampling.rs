@@ -285,7 +285,8 @@ fn take_stop(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
     Ok(stop)
 }
 
-fn out_of_range(name: &'static str, value: &impl ToString, range: &str) -> ApiError {
+/// A parameter's value is not what it may be.
+pub(super) fn out_of_range(name: &'static str, value: &impl ToString, range: &str) -> ApiError {
     let shown: String = value.to_string().chars().take(40).collect();
     ApiError::invalid(name, format!("{name} must be {range}, not {shown}"))
 }

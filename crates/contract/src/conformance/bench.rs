@@ -1,10 +1,10 @@
 //! The bench on which a plugin is tried: it starts, loads and restarts it, and notes the outcomes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::check::{Objection, Verdict};
 use super::report::{Check, Outcome, Report};
-use super::{Options, chat, samples};
+use super::{Options, chat, image, samples};
 use crate::client::PluginClient;
 use crate::process::{Launch, PluginProcess};
 use crate::{Capabilities, EmbedCapabilities, EmbedInput, Embedding};
@@ -139,6 +139,20 @@ impl Session {
         results.pop().ok_or_else(|| Objection::Fail("no result".into()))
     }
 
+    /// Waits until nothing runs, at most so long.
+    pub(super) async fn quiet(&self, at_most: Duration) -> Verdict {
+        let end = Instant::now() + at_most;
+        loop {
+            match self.client.health().await?.running {
+                0 => return Ok(()),
+                running if Instant::now() > end => {
+                    return Objection::fail(format!("{running} calls still run {at_most:?} after the last"));
+                }
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    }
+
     /// Demands that the process still works after what a check has done to it.
     pub(super) async fn still_works(&self) -> Verdict {
         if self.capabilities.embed.is_some()
@@ -148,6 +162,9 @@ impl Session {
         }
         if let Some(chat) = &self.capabilities.chat {
             self.reply(chat::plain(chat, 1)).await?;
+        }
+        if let Some(image) = &self.capabilities.image {
+            self.imagine(image::plain(image, &[1])).await?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use super::chat::{Outcome, any};
 use super::check::{Objection, refused};
+use super::image;
 use crate::process::describe;
 use crate::{Capabilities, EmbedInput, Fault, LoadState, PROTOCOL, Task};
 
@@ -23,8 +24,12 @@ pub(super) async fn check(bench: &mut Bench<'_>) {
         .check("Load ends in `loaded` with valid capabilities", async |bench| {
             let manifest = describe(&bench.options.executable).await?;
             let session = bench.session().await?;
-            let Capabilities { embed, chat, .. } = &session.capabilities;
-            for (task, can) in [(Task::Embed, embed.is_some()), (Task::Chat, chat.is_some())] {
+            let Capabilities { embed, chat, image, .. } = &session.capabilities;
+            for (task, can) in [
+                (Task::Embed, embed.is_some()),
+                (Task::Chat, chat.is_some()),
+                (Task::Image, image.is_some()),
+            ] {
                 if can && !manifest.tasks.contains(&task) {
                     let task = task.as_str();
                     return Objection::fail(format!("the model can {task}, but the manifest does not list the task"));
@@ -94,7 +99,7 @@ async fn before_loading(bench: &mut Bench<'_>) {
         .await;
     bench
         .check(
-            "Health says EMPTY before loading, and Embed and Chat are FAILED_PRECONDITION",
+            "Health says EMPTY before loading, and Embed, Chat and Imagine are FAILED_PRECONDITION",
             async |bench| {
                 let process = bench.start().await?;
                 let health = process.client().health().await?;
@@ -104,8 +109,12 @@ async fn before_loading(bench: &mut Bench<'_>) {
                 let input = EmbedInput::text("a red circle", true);
                 refused(process.client().embed(vec![input], 1, None).await, Fault::Model)?;
                 match Outcome::of(&process.client(), any(1)).await {
-                    Outcome::Failed(error) => refused::<()>(Err(error), Fault::Model),
-                    other => Objection::fail(format!("Chat comes to {other:?}")),
+                    Outcome::Failed(error) => refused::<()>(Err(error), Fault::Model)?,
+                    other => return Objection::fail(format!("Chat comes to {other:?}")),
+                }
+                match image::Outcome::of(&process.client(), image::any()).await {
+                    image::Outcome::Failed(error) => refused::<()>(Err(error), Fault::Model),
+                    other => Objection::fail(format!("Imagine comes to {other:?}")),
                 }
             },
         )

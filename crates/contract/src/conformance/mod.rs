@@ -13,6 +13,7 @@ mod check;
 mod embedding;
 mod ending;
 mod faults;
+mod image;
 mod loading;
 mod report;
 mod samples;
@@ -58,6 +59,7 @@ pub async fn run(options: &Options) -> Report {
     faults::check(&mut bench).await;
     scheduling::check(&mut bench).await;
     chat::check(&mut bench).await;
+    image::check(&mut bench).await;
     ending::check(&mut bench).await;
     bench.into_report()
 }

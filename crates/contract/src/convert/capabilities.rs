@@ -23,6 +23,7 @@ impl TryFrom<proto::Capabilities> for Capabilities {
             dtype: wire.dtype,
             embed: wire.embed.map(embed).transpose()?,
             chat: wire.chat.map(chat).transpose()?,
+            image: wire.image.map(Into::into),
         };
         capabilities.validate()?;
         Ok(capabilities)
@@ -189,6 +190,7 @@ impl From<Capabilities> for proto::Capabilities {
             dtype: capabilities.dtype,
             embed: capabilities.embed.map(Into::into),
             chat: capabilities.chat.map(Into::into),
+            image: capabilities.image.map(Into::into),
         }
     }
 }
@@ -311,6 +313,7 @@ mod tests {
                 vocabulary: 32_000,
                 max_top_logprobs: 20,
             }),
+            image: None,
         }
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{known, required, unknown};
 use crate::{
-    Candidate, ChatCapabilities, ChatDelta, ChatEvent, ChatFinished, ChatMessage, ChatParameter, ChatPart, ChatRefused,
-    ChatRequest, ChatStarted, ChatTool, Conversation, FinishReason, ImageSpec, Invalid, OutputFormat, Prompt,
-    RefusalCode, ResizeMode, RgbImage, Role, Sampling, TokenLogprob, ToolCall, ToolChoice, proto,
+    Candidate, ChatCapabilities, ChatDelta, ChatEvent, ChatFinished, ChatMessage, ChatParameter, ChatPart, ChatRequest,
+    ChatStarted, ChatTool, Conversation, FinishReason, ImageSpec, Invalid, OutputFormat, Prompt, RefusalCode, Refused,
+    ResizeMode, Role, Sampling, TokenLogprob, ToolCall, ToolChoice, proto,
 };
 
 impl TryFrom<proto::ChatRequest> for ChatRequest {
@@ -102,11 +102,7 @@ impl From<ChatMessage> for proto::ChatMessage {
         use proto::chat_part::Part as Wire;
         let part = |part| match part {
             ChatPart::Text(text) => Wire::Text(text),
-            ChatPart::Image(image) => Wire::Image(proto::Image {
-                width: image.width(),
-                height: image.height(),
-                rgb: image.to_bytes(),
-            }),
+            ChatPart::Image(image) => Wire::Image(image.into()),
         };
         let parts = message
             .parts
@@ -126,7 +122,7 @@ fn part(wire: proto::ChatPart) -> Result<ChatPart, Invalid> {
     use proto::chat_part::Part as Wire;
     Ok(match required(wire.part, "part")? {
         Wire::Text(text) => ChatPart::Text(text),
-        Wire::Image(image) => ChatPart::Image(RgbImage::new(image.width, image.height, image.rgb)?),
+        Wire::Image(image) => ChatPart::Image(image.try_into()?),
     })
 }
 
@@ -295,7 +291,7 @@ fn json(text: &str, field: &'static str) -> Result<serde_json::Value, Invalid> {
 }
 
 /// An event, or `None` for one that a later minor version has added.
-pub(crate) fn event_from_wire(wire: proto::ChatEvent) -> Result<Option<ChatEvent>, Invalid> {
+pub(crate) fn chat_event_from_wire(wire: proto::ChatEvent) -> Result<Option<ChatEvent>, Invalid> {
     use proto::chat_event::Event;
     let Some(event) = wire.event else { return Ok(None) };
     Ok(Some(match event {
@@ -417,7 +413,7 @@ impl From<ChatFinished> for proto::ChatFinished {
     }
 }
 
-impl TryFrom<proto::ChatRefused> for ChatRefused {
+impl TryFrom<proto::ChatRefused> for Refused {
     type Error = Invalid;
 
     fn try_from(wire: proto::ChatRefused) -> Result<Self, Invalid> {
@@ -435,8 +431,8 @@ impl TryFrom<proto::ChatRefused> for ChatRefused {
     }
 }
 
-impl From<ChatRefused> for proto::ChatRefused {
-    fn from(refused: ChatRefused) -> Self {
+impl From<Refused> for proto::ChatRefused {
+    fn from(refused: Refused) -> Self {
         let code = match refused.code {
             RefusalCode::InvalidInput => proto::RefusalCode::InvalidInput,
             RefusalCode::ContextLength => proto::RefusalCode::ContextLength,
@@ -722,13 +718,13 @@ mod tests {
                 completion_tokens: 2,
                 cached_tokens: 1,
             }),
-            ChatEvent::Refused(ChatRefused {
+            ChatEvent::Refused(Refused {
                 code: RefusalCode::ContextLength,
                 message: "too long".into(),
                 field: "max_tokens".into(),
             }),
         ] {
-            assert_eq!(event_from_wire(event.clone().into()), Ok(Some(event)));
+            assert_eq!(chat_event_from_wire(event.clone().into()), Ok(Some(event)));
         }
     }
 

@@ -2,8 +2,7 @@
 
 use super::{known, required, unknown};
 use crate::{
-    EmbedCapabilities, EmbedInput, EmbedPayload, Embedding, Invalid, ItemError, ItemErrorCode, Modality, RgbImage,
-    proto,
+    EmbedCapabilities, EmbedInput, EmbedPayload, Embedding, Invalid, ItemError, ItemErrorCode, Modality, proto,
 };
 
 impl TryFrom<proto::EmbedInput> for EmbedInput {
@@ -13,7 +12,7 @@ impl TryFrom<proto::EmbedInput> for EmbedInput {
         use proto::embed_input::Input;
         let payload = match required(wire.input, "input")? {
             Input::Text(text) => EmbedPayload::Text(text),
-            Input::Image(image) => EmbedPayload::Image(RgbImage::new(image.width, image.height, image.rgb)?),
+            Input::Image(image) => EmbedPayload::Image(image.try_into()?),
             Input::TokenIds(ids) => EmbedPayload::TokenIds(ids.ids),
         };
         Ok(Self {
@@ -28,11 +27,7 @@ impl From<EmbedInput> for proto::EmbedInput {
         use proto::embed_input::Input;
         let payload = match input.payload {
             EmbedPayload::Text(text) => Input::Text(text),
-            EmbedPayload::Image(image) => Input::Image(proto::Image {
-                width: image.width(),
-                height: image.height(),
-                rgb: image.to_bytes(),
-            }),
+            EmbedPayload::Image(image) => Input::Image(image.into()),
             EmbedPayload::TokenIds(ids) => Input::TokenIds(proto::TokenIds { ids }),
         };
         Self {
@@ -167,6 +162,7 @@ impl From<Result<Embedding, ItemError>> for proto::EmbedResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RgbImage;
     use crate::{Filter, ImageSpec, ResizeMode};
 
     fn round_trip(input: EmbedInput) {

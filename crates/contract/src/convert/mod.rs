@@ -5,12 +5,15 @@ mod capabilities;
 mod chat;
 mod embed;
 mod health;
+mod image;
 mod load;
 mod manifest;
+mod pixels;
 mod status;
 
-pub(crate) use chat::{check_request, event_from_wire};
+pub(crate) use chat::{chat_event_from_wire, check_request};
 pub(crate) use embed::{check_inputs, results_from_reply};
+pub(crate) use image::image_event_from_wire;
 pub(crate) use status::to_call_error;
 
 use crate::Invalid;

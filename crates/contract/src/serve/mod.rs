@@ -6,12 +6,14 @@
 
 mod chatter;
 mod embedder;
+mod imager;
 mod lifecycle;
 mod logging;
 mod model;
 mod router;
 mod shutdown;
 mod stdin;
+mod streamed;
 mod work;
 
 use std::io::Write as _;

@@ -11,8 +11,8 @@ use tonic::Status;
 use super::logging;
 use super::work::{WorkCounter, Working};
 use crate::{
-    Chat, ChatCapabilities, Embed, EmbedCapabilities, EmbedInput, Embedding, Health, ItemError, LoadProgress,
-    LoadRequest, LoadState, LoadedModel, Manifest, Plugin, PluginError, Task, proto,
+    Chat, ChatCapabilities, Embed, EmbedCapabilities, EmbedInput, Embedding, Health, ImageCapabilities, Imagine,
+    ItemError, LoadProgress, LoadRequest, LoadState, LoadedModel, Manifest, Plugin, PluginError, Task, proto,
 };
 
 /// Jobs in the channel. Two are let in at a time; the rest is room for cancelled ones that
@@ -48,14 +48,9 @@ enum State {
 pub(super) struct Ready {
     pub(super) max_batch: u32,
     pub(super) embed: Option<(EmbedCapabilities, SyncSender<EmbedJob>)>,
-    pub(super) chat: Option<ReadyChat>,
-}
-
-/// What the chat service needs to know of a loaded model.
-pub(super) struct ReadyChat {
-    pub(super) capabilities: ChatCapabilities,
-    pub(super) handler: Arc<dyn Chat>,
-    /// One for each call that may be under way.
+    pub(super) chat: Option<(ChatCapabilities, Arc<dyn Chat>)>,
+    pub(super) image: Option<(ImageCapabilities, Arc<dyn Imagine>)>,
+    /// One for each streamed call that may be under way.
     pub(super) places: Arc<Semaphore>,
 }
 
@@ -93,7 +88,7 @@ impl ModelSlot {
             State::Empty => LoadState::Empty,
             State::Loading => LoadState::Loading,
             State::Ready(ready) => {
-                handler = ready.chat.as_ref().map(|chat| chat.handler.clone());
+                handler = ready.chat.as_ref().map(|(_, handler)| handler.clone());
                 LoadState::Loaded
             }
             State::Closed { .. } => LoadState::Loaded,
@@ -170,15 +165,14 @@ impl ModelSlot {
             capabilities,
             embed,
             chat,
+            image,
         } = loaded;
         let ready = Ready {
             max_batch: capabilities.max_batch,
             embed: capabilities.embed.clone().map(|e| (e, sender)),
-            chat: capabilities.chat.clone().zip(chat).map(|(chat, handler)| ReadyChat {
-                capabilities: chat,
-                handler,
-                places: Arc::new(Semaphore::new(capabilities.max_batch as usize)),
-            }),
+            chat: capabilities.chat.clone().zip(chat),
+            image: capabilities.image.clone().zip(image),
+            places: Arc::new(Semaphore::new(capabilities.max_batch as usize)),
         };
         self.set_unless_closed(State::Ready(Arc::new(ready)));
         tracing::info!(
@@ -258,6 +252,7 @@ fn check(loaded: &LoadedModel, manifest: &Manifest) -> Result<(), PluginError> {
     for (task, can, handler) in [
         (Task::Embed, capabilities.embed.is_some(), loaded.embed.is_some()),
         (Task::Chat, capabilities.chat.is_some(), loaded.chat.is_some()),
+        (Task::Image, capabilities.image.is_some(), loaded.image.is_some()),
     ] {
         let name = task.as_str();
         if can != handler {

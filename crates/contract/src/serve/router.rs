@@ -10,11 +10,13 @@ use tonic::server::NamedService;
 
 use super::chatter::ChatterService;
 use super::embedder::EmbedderService;
+use super::imager::ImagerService;
 use super::lifecycle::LifecycleService;
 use super::model::ModelSlot;
 use super::shutdown::Stop;
 use crate::proto::chatter_server::ChatterServer;
 use crate::proto::embedder_server::EmbedderServer;
+use crate::proto::imager_server::ImagerServer;
 use crate::proto::lifecycle_server::LifecycleServer;
 use crate::{MessageLimits, Task};
 
@@ -24,6 +26,7 @@ pub(super) struct Services {
     lifecycle: LifecycleServer<LifecycleService>,
     embedder: Option<EmbedderServer<EmbedderService>>,
     chatter: Option<ChatterServer<ChatterService>>,
+    imager: Option<ImagerServer<ImagerService>>,
 }
 
 // === impl Services ===
@@ -41,6 +44,11 @@ impl Services {
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit)
         });
+        let imager = model.manifest().tasks.contains(&Task::Image).then(|| {
+            ImagerServer::new(ImagerService::new(model.clone()))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit)
+        });
         let lifecycle = LifecycleServer::new(LifecycleService::new(model, stop))
             .max_decoding_message_size(limit)
             .max_encoding_message_size(limit);
@@ -48,6 +56,7 @@ impl Services {
             lifecycle,
             embedder,
             chatter,
+            imager,
         }
     }
 }
@@ -64,9 +73,11 @@ impl Service<http::Request<Body>> for Services {
     /// A path that is nobody's goes to the lifecycle, which answers UNIMPLEMENTED.
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let service = request.uri().path().split('/').nth(1);
-        match (&mut self.embedder, &mut self.chatter) {
-            (Some(embedder), _) if service == Some(EmbedderServer::<EmbedderService>::NAME) => embedder.call(request),
-            (_, Some(chatter)) if service == Some(ChatterServer::<ChatterService>::NAME) => chatter.call(request),
+        let is = |name| service == Some(name);
+        match (&mut self.embedder, &mut self.chatter, &mut self.imager) {
+            (Some(embedder), ..) if is(EmbedderServer::<EmbedderService>::NAME) => embedder.call(request),
+            (_, Some(chatter), _) if is(ChatterServer::<ChatterService>::NAME) => chatter.call(request),
+            (.., Some(imager)) if is(ImagerServer::<ImagerService>::NAME) => imager.call(request),
             _ => self.lifecycle.call(request),
         }
     }

@@ -39,6 +39,9 @@ pub(super) struct Families {
     pub generated_tokens: IntCounterVec,
     pub cached_prompt_tokens: IntCounterVec,
     pub kv_cache_usage: GaugeVec,
+    pub generated_images: IntCounterVec,
+    pub denoise_steps: IntCounterVec,
+    pub denoise_step_seconds: HistogramVec,
 }
 
 /// Makes families and registers them.
@@ -129,6 +132,18 @@ impl Families {
                 "Share of the key-value cache in use, as the instance said last.",
                 MODEL_INSTANCE,
             )?,
+            generated_images: make.counter("generated_images_total", "Images made.", MODEL)?,
+            denoise_steps: make.counter(
+                "denoise_steps_total",
+                "Denoise steps of all requests for images.",
+                MODEL,
+            )?,
+            denoise_step_seconds: make.histogram(
+                "denoise_step_seconds",
+                "Time from one denoise step of a request to the next.",
+                MODEL,
+                seconds,
+            )?,
         })
     }
 
@@ -144,6 +159,8 @@ impl Families {
             &self.prompt_tokens,
             &self.generated_tokens,
             &self.cached_prompt_tokens,
+            &self.generated_images,
+            &self.denoise_steps,
         ] {
             retain(family, kept);
         }
@@ -159,6 +176,7 @@ impl Families {
             &self.load_seconds,
             &self.first_token_seconds,
             &self.inter_token_seconds,
+            &self.denoise_step_seconds,
         ];
         for family in histograms {
             retain(family, kept);

@@ -3,6 +3,7 @@
 //! becomes `unknown`, and a model that leaves the registry takes its series with it.
 
 mod families;
+mod image;
 mod labels;
 mod reply;
 #[cfg(test)]
@@ -16,10 +17,11 @@ use sensorium_contract::Task;
 
 use crate::registry::ModelConfig;
 use families::Families;
+pub(crate) use image::ImageMeter;
 pub(crate) use labels::UNKNOWN;
 use labels::{ModelLabel, ModelLabels};
 pub use labels::{RejectReason, RestartCause};
-pub(crate) use reply::ReplyMeter;
+pub(crate) use reply::{ChatMeter, Meter};
 
 /// All metrics of one server.
 pub struct Metrics {
@@ -166,8 +168,13 @@ impl Metrics {
     }
 
     /// Measures a reply that was asked for at `asked`.
-    pub(crate) fn reply(&self, model: &str, asked: Instant) -> ReplyMeter {
-        ReplyMeter::new(&self.families, &self.label(model), asked)
+    pub(crate) fn chat_meter(&self, model: &str, asked: Instant) -> ChatMeter {
+        ChatMeter::new(&self.families, &self.label(model), asked)
+    }
+
+    /// Measures the making of one request's images.
+    pub(crate) fn image_meter(&self, model: &str) -> ImageMeter {
+        ImageMeter::new(&self.families, &self.label(model))
     }
 
     /// Share of its key-value cache that an instance has in use, 0 to 1. Nothing if the model is not in the registry.

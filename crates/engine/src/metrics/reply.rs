@@ -7,13 +7,26 @@ use sensorium_contract::{ChatEvent, ChatFinished, ChatStarted};
 
 use super::families::Families;
 use super::labels::ModelLabel;
+use crate::queue::Streamed;
 
 /// Most tokens of one event that are measured one by one; none of ours brings more.
 const MEASURED: u32 = 64;
 
 /// Measures one reply while it is made.
+pub(crate) trait Meter<E: Streamed>: Send {
+    /// The prompt has been read.
+    fn started(&mut self, started: E::Started);
+
+    /// An event has come from the model.
+    fn see(&mut self, event: &E);
+
+    /// What comes next has waited for its reader: when it was made is not known.
+    fn pause(&mut self);
+}
+
+/// Measures the reply of a chat.
 #[derive(Debug)]
-pub(crate) struct ReplyMeter {
+pub(crate) struct ChatMeter {
     first_token: Histogram,
     inter_token: Histogram,
     prompt_tokens: IntCounter,
@@ -34,9 +47,9 @@ enum Last {
     Unknown,
 }
 
-// === impl ReplyMeter ===
+// === impl ChatMeter ===
 
-impl ReplyMeter {
+impl ChatMeter {
     /// A meter of a reply that was asked for at `asked`.
     pub(super) fn new(families: &Families, label: &ModelLabel, asked: Instant) -> Self {
         let values = &label.values();
@@ -50,27 +63,6 @@ impl ReplyMeter {
             last: Last::None,
             generated: 0,
         }
-    }
-
-    /// The prompt has been read.
-    pub(crate) fn started(&self, started: ChatStarted) {
-        self.prompt_tokens.inc_by(started.prompt_tokens.into());
-    }
-
-    /// An event has come from the model.
-    pub(crate) fn see(&mut self, event: &ChatEvent) {
-        match event {
-            ChatEvent::Delta(delta) if delta.tokens > 0 => self.made(delta.tokens),
-            // Its tokens, if they were not in deltas, are counted at the end.
-            ChatEvent::ToolCall(_) => self.made(0),
-            ChatEvent::Finished(finished) => self.finished(finished),
-            ChatEvent::Delta(_) | ChatEvent::Started(_) | ChatEvent::Refused(_) => {}
-        }
-    }
-
-    /// What comes next has waited for its reader: when it was made is not known.
-    pub(crate) fn pause(&mut self) {
-        self.last = Last::Unknown;
     }
 
     fn made(&mut self, tokens: u32) {
@@ -92,5 +84,25 @@ impl ReplyMeter {
         let unseen = finished.completion_tokens.saturating_sub(self.generated);
         self.generated_tokens.inc_by(unseen.into());
         self.cached_tokens.inc_by(finished.cached_tokens.into());
+    }
+}
+
+impl Meter<ChatEvent> for ChatMeter {
+    fn started(&mut self, started: ChatStarted) {
+        self.prompt_tokens.inc_by(started.prompt_tokens.into());
+    }
+
+    fn see(&mut self, event: &ChatEvent) {
+        match event {
+            ChatEvent::Delta(delta) if delta.tokens > 0 => self.made(delta.tokens),
+            // Its tokens, if they were not in deltas, are counted at the end.
+            ChatEvent::ToolCall(_) => self.made(0),
+            ChatEvent::Finished(finished) => self.finished(finished),
+            ChatEvent::Delta(_) | ChatEvent::Started(_) | ChatEvent::Refused(_) => {}
+        }
+    }
+
+    fn pause(&mut self) {
+        self.last = Last::Unknown;
     }
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sensorium_contract::{ChatDelta, ChatEvent, ChatFinished, ChatStarted, FinishReason, Task};
+use sensorium_contract::{
+    ChatDelta, ChatEvent, ChatFinished, ChatStarted, FinishReason, ImageDone, ImageEvent, ImageStarted, ImageStep,
+    RgbImage, Task,
+};
 use serde_json::Map;
 
-use super::{Metrics, RejectReason, RestartCause};
+use super::{Meter as _, Metrics, RejectReason, RestartCause};
 use crate::registry::{BatchConfig, ModelConfig};
 
 const MS: Duration = Duration::from_millis(1);
@@ -69,6 +72,7 @@ fn use_all(metrics: &Metrics, name: &str) {
     metrics.cache(name, 2, 1);
     metrics.kv_cache_usage(name, 1, 0.25);
     reply(metrics, name);
+    images(metrics, name);
     metrics.instance_loaded(name, 1500 * MS);
     metrics.instance_restarted(name, RestartCause::Crash);
     drop(metrics.loaded(name));
@@ -78,7 +82,7 @@ fn use_all(metrics: &Metrics, name: &str) {
 
 /// A reply of five tokens in three events, the last of which waited for its reader; the end is a token too.
 fn reply(metrics: &Metrics, name: &str) {
-    let mut meter = metrics.reply(name, Instant::now());
+    let mut meter = metrics.chat_meter(name, Instant::now());
     meter.started(ChatStarted {
         prompt_tokens: 9,
         image_tokens: 4,
@@ -99,6 +103,25 @@ fn reply(metrics: &Metrics, name: &str) {
         completion_tokens: 6,
         cached_tokens: 2,
     }));
+}
+
+/// Two images in eight steps, of which two events speak, the last after a pause.
+fn images(metrics: &Metrics, name: &str) {
+    let mut meter = metrics.image_meter(name);
+    meter.started(ImageStarted {
+        prompt_tokens: 5,
+        truncated: false,
+    });
+    let step = |done| ImageEvent::Step(ImageStep { done, total: 8 });
+    meter.see(&step(1));
+    meter.see(&step(4));
+    meter.pause();
+    meter.see(&step(8));
+    for index in 0..2 {
+        let image = RgbImage::new(1, 1, vec![0; 3]).unwrap();
+        meter.see(&ImageEvent::Image(ImageDone { index, image }));
+    }
+    meter.see(&ImageEvent::Finished);
 }
 
 #[test]
@@ -124,7 +147,10 @@ fn every_family_of_the_issue_is_there() {
         r#"sensorium_images_total{model="m",plugin="p"} 3"#,
         r#"sensorium_time_to_first_token_seconds_count{model="m",plugin="p"} 1"#,
         r#"sensorium_inter_token_seconds_count{model="m",plugin="p"} 3"#,
-        r#"sensorium_prompt_tokens_total{model="m",plugin="p"} 9"#,
+        r#"sensorium_prompt_tokens_total{model="m",plugin="p"} 14"#,
+        r#"sensorium_generated_images_total{model="m",plugin="p"} 2"#,
+        r#"sensorium_denoise_steps_total{model="m",plugin="p"} 8"#,
+        r#"sensorium_denoise_step_seconds_count{model="m",plugin="p"} 3"#,
         r#"sensorium_generated_tokens_total{model="m",plugin="p"} 6"#,
         r#"sensorium_cached_prompt_tokens_total{model="m",plugin="p"} 2"#,
         r#"sensorium_kv_cache_usage_ratio{instance="1",model="m",plugin="p"} 0.25"#,

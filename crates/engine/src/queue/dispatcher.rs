@@ -8,18 +8,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sensorium_contract::{ChatRequest, EmbedInput, Task};
+use sensorium_contract::{EmbedInput, Task};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::chat::{ChatJob, ChatTicket, Turn};
 use super::job::{Attempt, Job, Part};
 use super::lane::Lane;
 use super::lanes::Kind;
 use super::pairing::{Limits, Next, Pairing, Work};
+use super::streamed::{self, QueuedJob, StreamJob, Streamed, Turn};
 use super::ticket::Ticket;
-use super::{call, chat, job};
-use crate::metrics::ReplyMeter;
+use super::{call, job};
 use crate::{Error, Metrics};
 
 /// One model's queue and the lanes of its instances.
@@ -112,24 +111,22 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Why nothing is taken at present.
-    pub(crate) fn submit_chat(
+    pub(crate) fn submit_streamed<E: Streamed>(
         self: &Arc<Self>,
-        request: ChatRequest,
+        request: E::Request,
         deadline: Instant,
         cancel: &CancellationToken,
-    ) -> Result<ChatTicket, Error> {
-        let waiting = self.metrics.waiting(&self.settings.model, Task::Chat);
-        let (job, opening) = ChatJob::new(request, deadline, cancel, waiting);
+    ) -> Result<streamed::Ticket<E>, Error> {
+        let waiting = self.metrics.waiting(&self.settings.model, E::TASK);
+        let (job, opening) = StreamJob::new(request, deadline, cancel, waiting);
         let mut state = self.state();
         if let Some(error) = &state.closed {
             return Err(error.clone());
         }
-        state
-            .pairing
-            .turns
-            .push(Turn::new(Arc::clone(&job), chat::Attempt::First));
+        let queued = Arc::clone(&job);
+        state.pairing.turns.push(Turn::new(queued, streamed::Attempt::First));
         self.pump(state);
-        Ok(ChatTicket::new(Arc::clone(self), job, opening))
+        Ok(streamed::Ticket::new(Arc::clone(self), job, opening))
     }
 
     /// Takes what is left of a job out of the queue.
@@ -140,11 +137,8 @@ impl Dispatcher {
     }
 
     /// Takes a prompt out of the queue, if it is still there.
-    pub(super) fn forget_chat(&self, job: &Arc<ChatJob>) {
-        if job.is_waiting() {
-            self.state().pairing.turns.forget(job);
-            job.close();
-        }
+    pub(super) fn forget_turn(&self, job: &Arc<dyn QueuedJob>) {
+        self.state().pairing.turns.forget(job);
     }
 
     /// Parts tried again: each goes alone, before all that wait.
@@ -163,7 +157,7 @@ impl Dispatcher {
     }
 
     /// A prompt tried again: before all that wait.
-    pub(super) fn retry_chat(self: &Arc<Self>, turn: Turn) {
+    pub(super) fn retry_turn(self: &Arc<Self>, turn: Turn) {
         let mut state = self.state();
         match &state.closed {
             Some(error) => turn.job.fail(error.clone()),
@@ -249,7 +243,7 @@ impl Dispatcher {
             let dispatcher = Arc::clone(self);
             match work {
                 Work::Batch(batch) => self.runtime.spawn(call::run(dispatcher, lane, batch)),
-                Work::Chat(turn) => self.runtime.spawn(chat::run(dispatcher, lane, turn)),
+                Work::Stream(turn) => self.runtime.spawn(turn.job.run(dispatcher, lane, turn.attempt)),
             };
         }
     }
@@ -270,17 +264,17 @@ impl Dispatcher {
     }
 
     /// Counts a prompt as running, no longer as waiting; and what measures its reply.
-    pub(super) fn observe_chat_begin(&self, job: &ChatJob) -> ReplyMeter {
+    pub(super) fn observe_stream_begin<E: Streamed>(&self, job: &StreamJob<E>) -> E::Meter {
         let model = &self.settings.model;
-        if job.begin(|| self.metrics.running(model, Task::Chat)) {
-            self.metrics.queued(model, Task::Chat, job.queued().elapsed());
+        if job.begin(|| self.metrics.running(model, E::TASK)) {
+            self.metrics.queued(model, E::TASK, job.queued().elapsed());
         }
-        self.metrics.reply(model, job.queued())
+        E::meter(&self.metrics, model, job.queued())
     }
 
     /// Counts a reply that came to its end.
-    pub(super) fn observe_chat_call(&self, took: Duration) {
-        self.metrics.call(&self.settings.model, Task::Chat, took);
+    pub(super) fn observe_stream_call(&self, task: Task, took: Duration) {
+        self.metrics.call(&self.settings.model, task, took);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

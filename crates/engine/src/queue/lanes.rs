@@ -66,7 +66,7 @@ impl Lanes {
     }
 
     /// The least busy one that takes another prompt, with at most `limit` of them under way; `reserved` takes nothing.
-    pub(super) fn for_chat(&mut self, reserved: Option<&Arc<Lane>>, limit: usize) -> Option<&mut Place> {
+    pub(super) fn for_stream(&mut self, reserved: Option<&Arc<Lane>>, limit: usize) -> Option<&mut Place> {
         let places = self.open(reserved).filter(|place| place.has_room(limit));
         places.min_by_key(|place| place.calls())
     }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use sensorium_contract::Batching;
 
-use super::chat::{Turn, Turns};
 use super::job;
 use super::lane::Lane;
 use super::lanes::{Kind, Lanes};
+use super::streamed::{Turn, Turns};
 use super::waiting::{Batch, BatchRule, Demand, Taken, Waiting};
 
 /// What waits for one model, and the instances that can take it.
@@ -33,7 +33,7 @@ pub(super) struct Limits {
 /// One call to an instance.
 pub(super) enum Work {
     Batch(Batch),
-    Chat(Turn),
+    Stream(Turn),
 }
 
 /// What is to be done next.
@@ -82,8 +82,8 @@ impl Pairing {
             Alone::Wait(lane, until) => (Some(lane), Some(until)),
             Alone::Nothing => (None, None),
         };
-        if let Some((lane, turn)) = self.next_chat(reserved.as_ref(), now) {
-            return Next::Go(lane, Work::Chat(turn));
+        if let Some((lane, turn)) = self.next_stream(reserved.as_ref(), now) {
+            return Next::Go(lane, Work::Stream(turn));
         }
         match (self.next_batch(reserved.as_ref(), now), later) {
             (Next::Later(one), Some(other)) => Next::Later(one.min(other)),
@@ -110,7 +110,7 @@ impl Pairing {
             return Alone::Wait(lane, until.max(now + PATIENCE / 10));
         }
         let batch = self.waiting.pop_alone().map(|batch| (Kind::Batch, Work::Batch(batch)));
-        let next = batch.or_else(|| Some((Kind::Prompt, Work::Chat(self.turns.pop_suspect()?))));
+        let next = batch.or_else(|| Some((Kind::Prompt, Work::Stream(self.turns.pop_suspect()?))));
         let Some((kind, work)) = next else {
             return Alone::Nothing;
         };
@@ -118,8 +118,8 @@ impl Pairing {
         Alone::Go(lane, work)
     }
 
-    fn next_chat(&mut self, reserved: Option<&Arc<Lane>>, now: Instant) -> Option<(Arc<Lane>, Turn)> {
-        let place = self.lanes.for_chat(reserved, self.limits.max_batch)?;
+    fn next_stream(&mut self, reserved: Option<&Arc<Lane>>, now: Instant) -> Option<(Arc<Lane>, Turn)> {
+        let place = self.lanes.for_stream(reserved, self.limits.max_batch)?;
         let turn = self.turns.pop(now)?;
         place.begin(Kind::Prompt, false);
         Some((Arc::clone(place.lane()), turn))

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 use super::logprobs::ChatLogprobs;
 use super::reply::{FinishName, ToolCallObject};
 use crate::chat::choices::Step;
-use crate::sse::{Frames, data};
+use crate::chat::events::Frames;
+use crate::sse::data;
 use crate::wire::stamp::Stamp;
 use crate::wire::usage::Usage;
 

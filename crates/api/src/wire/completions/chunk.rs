@@ -6,7 +6,8 @@ use sensorium_engine::ChatEvent;
 use super::logprobs::{CompletionLogprobs, Offset};
 use super::reply::{Completion, CompletionChoice, Style};
 use crate::chat::choices::Step;
-use crate::sse::{Frames, data};
+use crate::chat::events::Frames;
+use crate::sse::data;
 use crate::wire::stamp::Stamp;
 use crate::wire::usage::Usage;
 

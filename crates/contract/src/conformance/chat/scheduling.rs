@@ -172,16 +172,7 @@ async fn begin(session: &Session) -> Result<ChatCall, Objection> {
 
 /// Waits until nothing runs.
 async fn quiet(session: &Session) -> Verdict {
-    let end = Instant::now() + AT_ONCE;
-    loop {
-        match session.client.health().await?.running {
-            0 => return Ok(()),
-            running if Instant::now() > end => {
-                return Objection::fail(format!("{running} calls still run {AT_ONCE:?} after the last"));
-            }
-            _ => tokio::time::sleep(Duration::from_millis(2)).await,
-        }
-    }
+    session.quiet(AT_ONCE).await
 }
 
 async fn next_is(session: &Session, alone: &Whole) -> Verdict {

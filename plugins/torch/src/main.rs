@@ -1,0 +1,7 @@
+//! The executable `sensorium-torch`: diffusion.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sensorium_contract::run(sensorium_torch::TorchPlugin)
+}

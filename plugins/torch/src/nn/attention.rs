@@ -1,0 +1,79 @@
+//! Multi-head attention (Vaswani et al. 2017) through libtorch's fused kernel, which never holds the matrix of scores.
+
+use tch::Tensor;
+
+use super::Linear;
+use crate::{checkpoint::Scope, error::LoadError};
+
+/// Attention as diffusers names it: `to_q`, `to_k`, `to_v` without biases, `to_out.0` with one.
+pub(crate) struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    heads: i64,
+}
+
+// === impl Attention ===
+
+impl Attention {
+    /// Queries from `width` channels, keys and values from `context` channels.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub(crate) fn load(scope: &Scope<'_>, width: i64, context: i64, heads: i64) -> Result<Self, LoadError> {
+        Ok(Self {
+            query: Linear::load_without_bias(&scope.sub("to_q"), width, width)?,
+            key: Linear::load_without_bias(&scope.sub("to_k"), width, context)?,
+            value: Linear::load_without_bias(&scope.sub("to_v"), width, context)?,
+            output: Linear::load(&scope.sub("to_out.0"), width, width)?,
+            heads,
+        })
+    }
+
+    /// One head with biases everywhere, as autoencoders have it; the names of before diffusers 0.15 are read too.
+    ///
+    /// # Errors
+    /// As [`Attention::load`].
+    pub(crate) fn load_biased(scope: &Scope<'_>, width: i64) -> Result<Self, LoadError> {
+        let names = match scope.has("query.weight") {
+            true => ["query", "key", "value", "proj_attn"],
+            false => ["to_q", "to_k", "to_v", "to_out.0"],
+        };
+        let [query, key, value, output] = names.map(|name| Linear::load_pointwise(&scope.sub(name), width, width));
+        Ok(Self {
+            query: query?,
+            key: key?,
+            value: value?,
+            output: output?,
+            heads: 1,
+        })
+    }
+
+    /// `[b, n, width]`, `[b, m, context]` -> `[b, n, width]`.
+    pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Tensor {
+        let query = heads_first(&self.query.forward(x), self.heads);
+        let key = heads_first(&self.key.forward(context), self.heads);
+        let value = heads_first(&self.value.forward(context), self.heads);
+        let mixed = attend(&query, &key, &value, false);
+        self.output.forward(&heads_last(&mixed))
+    }
+}
+
+/// softmax(Q Kᵀ / √d) V, all of `[b, heads, n, d]`; `causal`: nothing sees what comes after it.
+pub(crate) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
+    let (no_mask, no_dropout, own_scale) = (None::<&Tensor>, 0.0, None::<f64>);
+    Tensor::scaled_dot_product_attention(query, key, value, no_mask, no_dropout, causal, own_scale, false)
+}
+
+/// `[b, n, heads * d]` -> `[b, heads, n, d]`, a view.
+pub(crate) fn heads_first(x: &Tensor, heads: i64) -> Tensor {
+    let size = x.size();
+    x.view([size[0], size[1], heads, size[2] / heads]).transpose(1, 2)
+}
+
+/// `[b, heads, n, d]` -> `[b, n, heads * d]`.
+pub(crate) fn heads_last(x: &Tensor) -> Tensor {
+    let size = x.size();
+    x.transpose(1, 2).reshape([size[0], size[2], size[1] * size[3]])
+}

@@ -1,0 +1,63 @@
+//! Normalisation over groups of channels, and over the last dimension.
+
+use tch::Tensor;
+
+use crate::{checkpoint::Scope, error::LoadError};
+
+/// Group normalisation (Wu & He 2018).
+pub(crate) struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+    groups: i64,
+    eps: f64,
+}
+
+/// Layer normalisation over the last dimension (Ba et al. 2016).
+pub(crate) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+// === impl GroupNorm ===
+
+impl GroupNorm {
+    /// `weight` and `bias` of `[channels]`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape. The configuration has seen to it that the groups divide the channels.
+    pub(crate) fn load(scope: &Scope<'_>, groups: i64, channels: i64, eps: f64) -> Result<Self, LoadError> {
+        Ok(Self {
+            weight: scope.tensor("weight", &[channels])?,
+            bias: scope.tensor("bias", &[channels])?,
+            groups,
+            eps,
+        })
+    }
+
+    /// `[b, channels, h, w]` -> the same, in the memory layout of the input.
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        x.group_norm(self.groups, Some(&self.weight), Some(&self.bias), self.eps, true)
+    }
+}
+
+// === impl LayerNorm ===
+
+impl LayerNorm {
+    /// `weight` and `bias` of `[width]`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub(crate) fn load(scope: &Scope<'_>, width: i64, eps: f64) -> Result<Self, LoadError> {
+        Ok(Self {
+            weight: scope.tensor("weight", &[width])?,
+            bias: scope.tensor("bias", &[width])?,
+            eps,
+        })
+    }
+
+    /// `[.., width]` -> the same.
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        x.layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, true)
+    }
+}
