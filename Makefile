@@ -6,13 +6,18 @@ TARGET   := $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)
 VENV     := .venv
 LISTEN   ?= 127.0.0.1:8080
 REGISTRY ?= models.toml
+# Which libtorch is fetched: for a CPU, or with CUDA=1 for NVIDIA GPUs. A LIBTORCH of your own is left alone.
+VARIANT  := $(if $(CUDA),cuda,cpu)
 
-.PHONY: build run test test-rust test-clients check bench clean help
+.PHONY: build libtorch run test test-rust test-clients check bench clean help
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*##/\t/' | expand -t 16
 
-build:           ## compile the host and every plugin into target/release
+libtorch:        ## fetch libtorch for the plugin torch, if it isn't there
+	@[ -n "$(LIBTORCH)" ] || plugins/torch/libtorch.sh .libtorch $(VARIANT)
+
+build: libtorch  ## compile the host and every plugin into target/release
 	$(CARGO) build $(FLAGS)
 
 run: build       ## serve the bundled models on 127.0.0.1:8080
@@ -26,7 +31,7 @@ test-rust: build $(VENV)/.ready
 test-clients: build $(VENV)/.ready tests/clients/node/node_modules/.ready
 	SENSORIUM_BIN=$(abspath $(TARGET)) $(VENV)/bin/python -m pytest -q tests
 
-check:           ## formatting, lints, licences and advisories (the last where cargo-deny is installed)
+check: libtorch  ## formatting, lints, licences and advisories (the last where cargo-deny is installed)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --workspace check; else echo "cargo-deny is not installed: licences not checked"; fi
