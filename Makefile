@@ -7,12 +7,16 @@ VENV     := .venv
 LISTEN   ?= 127.0.0.1:8080
 REGISTRY ?= models.toml
 
-.PHONY: build run test test-rust test-clients check bench clean help
+# The torch plugin is built on libtorch: taken out of PyPI's wheels, unless LIBTORCH says where there is one.
+# CUDA=1 takes the whole of it, for NVIDIA GPUs.
+LIBTORCH_VARIANT := $(if $(CUDA),cuda,cpu)
+
+.PHONY: build run test test-rust test-clients check bench clean help libtorch
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*##/\t/' | expand -t 16
 
-build:           ## compile the host and every plugin into target/release
+build: libtorch  ## compile the host and every plugin into target/release
 	$(CARGO) build $(FLAGS)
 
 run: build       ## serve the bundled models on 127.0.0.1:8080
@@ -26,7 +30,7 @@ test-rust: build $(VENV)/.ready
 test-clients: build $(VENV)/.ready tests/clients/node/node_modules/.ready
 	SENSORIUM_BIN=$(abspath $(TARGET)) $(VENV)/bin/python -m pytest -q tests
 
-check:           ## formatting, lints, licences and advisories (the last where cargo-deny is installed)
+check: libtorch  ## formatting, lints, licences and advisories (the last where cargo-deny is installed)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --workspace check; else echo "cargo-deny is not installed: licences not checked"; fi
@@ -35,7 +39,12 @@ bench: build     ## side-by-side benchmarks; see bench/README.md
 	bench/run.sh
 
 clean:           ## remove everything that was built or installed here
-	rm -rf target $(VENV) tests/clients/node/node_modules bench/.venv
+	rm -rf target .libtorch $(VENV) tests/clients/node/node_modules bench/.venv
+
+libtorch:        ## fetch libtorch for the torch plugin (0.5 GB; CUDA=1: 5 GB)
+ifeq ($(origin LIBTORCH),undefined)
+	plugins/torch/libtorch.sh .libtorch $(LIBTORCH_VARIANT)
+endif
 
 $(VENV)/.ready: tests/requirements.txt tests/clients/litellm.txt
 	python3 -m venv $(VENV)

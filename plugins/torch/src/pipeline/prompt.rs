@@ -69,7 +69,12 @@ impl Pipeline {
         let negative = match (guided, task.negative_prompt.as_deref()) {
             (false, _) => None,
             (true, None) if self.index.family == Family::Xl && self.index.zeros_for_empty => Some(positive.zeros()),
-            (true, text) => Some(self.prompt(task, "negative_prompt", text.unwrap_or_default())?),
+            (true, Some(text)) => Some(self.prompt(task, "negative_prompt", text)?),
+            // An empty text stands in for none; its tokens aren't the request's.
+            (true, None) => Some(Prompt {
+                tokens: 0,
+                ..self.prompt(task, "negative_prompt", "")?
+            }),
         };
         Ok(Prompts { positive, negative })
     }
