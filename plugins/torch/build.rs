@@ -14,7 +14,10 @@ fn main() {
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
     // With CUDA: where libtorch.sh gathers what libtorch's own libraries need, for the linker to look at.
     let needed = lib.with_file_name("nvidia");
-    if let Some(needed) = [PathBuf::from(&root).join("nvidia"), needed].into_iter().find(|path| path.is_dir()) {
+    if let Some(needed) = [PathBuf::from(&root).join("nvidia"), needed]
+        .into_iter()
+        .find(|path| path.is_dir())
+    {
         println!("cargo::rustc-link-arg=-Wl,-rpath-link,{}", needed.display());
     }
 }
