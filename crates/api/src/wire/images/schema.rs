@@ -248,6 +248,6 @@ mod tests {
         check::<ImageGenerationRequest>(json!({"model": "m", "prompt": "p"}), ImagesCall::generation);
         check::<ImageEditRequest>(json!({"model": "m", "prompt": "p", "image": "x"}), ImagesCall::edit);
         check::<ImageVariationRequest>(json!({"model": "m", "image": "x"}), ImagesCall::variation);
-        assert_eq!(properties::<HowStreamed>(), ["stream", "partial_images"]);
+        assert_eq!(properties::<HowStreamed>(), ["partial_images", "stream"]);
     }
 }
