@@ -6,16 +6,15 @@ TARGET   := $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)
 VENV     := .venv
 LISTEN   ?= 127.0.0.1:8080
 REGISTRY ?= models.toml
-# Which libtorch is fetched: for a CPU, or with CUDA=1 for NVIDIA GPUs. A LIBTORCH of your own is left alone.
-VARIANT  := $(if $(CUDA),cuda,cpu)
 
-.PHONY: build libtorch run test test-rust test-clients check bench clean help
+# The torch plugin is built on libtorch: taken out of PyPI's wheels, unless LIBTORCH says where there is one.
+# CUDA=1 takes the whole of it, for NVIDIA GPUs.
+LIBTORCH_VARIANT := $(if $(CUDA),cuda,cpu)
+
+.PHONY: build run test test-rust test-clients check bench clean help libtorch
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*##/\t/' | expand -t 16
-
-libtorch:        ## fetch libtorch for the plugin torch, if it isn't there
-	@[ -n "$(LIBTORCH)" ] || plugins/torch/libtorch.sh .libtorch $(VARIANT)
 
 build: libtorch  ## compile the host and every plugin into target/release
 	$(CARGO) build $(FLAGS)
@@ -40,7 +39,12 @@ bench: build     ## side-by-side benchmarks; see bench/README.md
 	bench/run.sh
 
 clean:           ## remove everything that was built or installed here
-	rm -rf target $(VENV) tests/clients/node/node_modules bench/.venv
+	rm -rf target .libtorch $(VENV) tests/clients/node/node_modules bench/.venv
+
+libtorch:        ## fetch libtorch for the torch plugin (0.5 GB; CUDA=1: 5 GB)
+ifeq ($(origin LIBTORCH),undefined)
+	plugins/torch/libtorch.sh .libtorch $(LIBTORCH_VARIANT)
+endif
 
 $(VENV)/.ready: tests/requirements.txt tests/clients/litellm.txt
 	python3 -m venv $(VENV)

@@ -110,6 +110,37 @@ def start(tmp_path):
             running.stop()
 
 
+# Stands in for models that make images and that rank them, under the names that the bundled ones have.
+PAINTER = """
+[[model]]
+id = "painter"
+aliases = ["gpt-image-1", "dall-e-3"]
+plugin = "stub"
+load = "eager"
+options = { tasks = ["image"], image = { default_side = 128, step_latency = "1ms" } }
+
+[[model]]
+id = "judge"
+plugin = "stub"
+load = "eager"
+"""
+
+
+@pytest.fixture(scope="session", params=["stub", "bundled"])
+def painter(request, tmp_path_factory):
+    """A server whose `gpt-image-1` makes images: the stub, and the bundled model where the default registry has it."""
+    if request.param == "bundled":
+        if "gpt-image-1" not in REGISTRY.read_text():
+            pytest.skip("the default registry has no model that makes images")
+        yield request.getfixturevalue("server")
+        return
+    folder = tmp_path_factory.mktemp("painter")
+    (folder / "models.toml").write_text(PAINTER)
+    running = Server(folder / "models.toml", folder / "log")
+    yield running.wait_ready()
+    assert running.stop() == 0, running.log.read_text()
+
+
 @pytest.fixture(scope="session")
 def examples() -> list[tuple[pathlib.Path, str]]:
     """Pictures of held-out scenes with a caption that is true of each."""

@@ -305,7 +305,7 @@ async fn an_edit_paints_where_the_mask_says() {
     }
     // Under the transparency of the image itself there is white, not grey.
     assert_eq!(side(&picture(&by_alpha, 0), false), side(&painted, false));
-    assert_eq!(by_mask.json()["parameters"]["strength"], json!(0.8_f32));
+    assert_eq!(by_mask.json()["parameters"]["strength"], json!(0.8));
     let free = form(&house, EDITS, &texts, &[("image", grey())]).await;
     assert!(
         !whole(&side(&picture(&free, 0), false)),

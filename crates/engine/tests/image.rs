@@ -170,8 +170,7 @@ async fn what_the_model_cannot_do_never_reaches_it() {
         with("image = {", "image = { parameters = [\"seed\"],")
     ))
     .await;
-    let admission = house.engine.admit("embed", image_context()).await.unwrap();
-    let other = admission.imagine(picture("a star")).await.err().unwrap();
+    let other = house.engine.admit("embed", image_context()).await.err().unwrap();
     assert!(
         matches!(other, Error::TaskUnsupported { task: Task::Image, .. }),
         "{other}"
@@ -231,7 +230,7 @@ async fn a_request_that_has_not_begun_survives_the_process_and_one_that_has_does
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deadline_and_the_client_end_a_request() {
     let house = House::new(&with("2ms", "50ms")).await;
-    let late = RequestContext {
+    let late = || RequestContext {
         deadline: std::time::Instant::now() + Duration::from_millis(200),
         ..image_context()
     };
@@ -239,8 +238,9 @@ async fn the_deadline_and_the_client_end_a_request() {
         steps: 100,
         ..picture("a star")
     };
-    house.until_ready("image").await;
-    let admission = house.engine.admit("image", late).await.unwrap();
+    // Loaded by now.
+    read(imagine(&house, picture("a star")).await.unwrap()).await.unwrap();
+    let admission = house.engine.admit("image", late()).await.unwrap();
     match within(admission.imagine(long())).await {
         Ok(stream) => assert_eq!(read(stream).await.unwrap_err().1, Error::Deadline),
         Err(error) => assert_eq!(error, Error::Deadline),

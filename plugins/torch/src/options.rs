@@ -193,7 +193,7 @@ mod tests {
         let parse = |json: &str| Options::parse(&serde_json::from_str(json).expect("valid JSON"));
         let options = parse("{}").expect("no options are fine");
         assert_eq!((options.images_per_pass(false), options.images_per_pass(true)), (1, 8));
-        assert_eq!(options.work(512 * 512), (1 << 20, 40 * 50 << 18));
+        assert_eq!(options.work(512 * 512), (1 << 20, (40 * 50) << 18));
         let options = parse(r#"{"scheduler": "LCMScheduler", "loras": {"ink": "ink.safetensors"}}"#).expect("good");
         assert_eq!(options.scheduler, Some(SchedulerKind::Lcm));
         for (json, part) in [

@@ -178,7 +178,7 @@ WITHOUT = dict(safety_checker=None, feature_extractor=None, requires_safety_chec
 
 
 def sd15():
-    network = unet(1, sample_size=8, block_out_channels=(8, 8, 8, 16), norm_num_groups=4, attention_head_dim=4,
+    network = unet(1, sample_size=8, block_out_channels=(4, 4, 8, 8), norm_num_groups=2, attention_head_dim=2,
                    cross_attention_dim=16, layers_per_block=2, down_block_types=(CROSS_DOWN, CROSS_DOWN, CROSS_DOWN, DOWN),
                    up_block_types=(UP, CROSS_UP, CROSS_UP, CROSS_UP))
     scheduler = diffusers.PNDMScheduler(**SCHEDULE, skip_prk_steps=True)
@@ -187,7 +187,7 @@ def sd15():
 
 
 def sd21():
-    network = unet(4, sample_size=8, block_out_channels=(4, 8, 16), norm_num_groups=4, attention_head_dim=(1, 2, 2),
+    network = unet(4, sample_size=8, block_out_channels=(4, 8, 8), norm_num_groups=2, attention_head_dim=(1, 2, 2),
                    cross_attention_dim=16, layers_per_block=1, down_block_types=(CROSS_DOWN, CROSS_DOWN, DOWN),
                    up_block_types=(UP, CROSS_UP, CROSS_UP), use_linear_projection=True, upcast_attention=True)
     scheduler = diffusers.DDIMScheduler(**SCHEDULE, prediction_type="v_prediction", clip_sample=False,
@@ -198,7 +198,7 @@ def sd21():
 
 
 def inpaint():
-    network = unet(7, sample_size=8, in_channels=9, block_out_channels=(8, 16), norm_num_groups=4, attention_head_dim=2,
+    network = unet(7, sample_size=8, in_channels=9, block_out_channels=(4, 8), norm_num_groups=2, attention_head_dim=2,
                    cross_attention_dim=16, layers_per_block=1, down_block_types=(CROSS_DOWN, DOWN),
                    up_block_types=(UP, CROSS_UP))
     scheduler = diffusers.DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False)
@@ -207,7 +207,7 @@ def inpaint():
 
 
 def sdxl():
-    network = unet(10, sample_size=16, block_out_channels=(4, 8, 16), norm_num_groups=4, attention_head_dim=(1, 2, 2),
+    network = unet(10, sample_size=16, block_out_channels=(4, 8, 8), norm_num_groups=2, attention_head_dim=(1, 2, 2),
                    cross_attention_dim=40, layers_per_block=1, transformer_layers_per_block=(1, 1, 2),
                    down_block_types=(DOWN, CROSS_DOWN, CROSS_DOWN), up_block_types=(CROSS_UP, CROSS_UP, UP),
                    use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
@@ -221,7 +221,7 @@ def sdxl():
 
 
 def lcm():
-    network = unet(14, sample_size=8, block_out_channels=(8, 16), norm_num_groups=4, attention_head_dim=2,
+    network = unet(14, sample_size=8, block_out_channels=(4, 8), norm_num_groups=2, attention_head_dim=2,
                    cross_attention_dim=16, layers_per_block=1, down_block_types=(CROSS_DOWN, DOWN),
                    up_block_types=(UP, CROSS_UP), time_cond_proj_dim=32)
     scheduler = diffusers.LCMScheduler(**SCHEDULE)

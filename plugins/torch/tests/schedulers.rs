@@ -47,13 +47,13 @@ fn run(case: &Case, samples: &Tensor, timesteps: &Tensor) -> Result<f64, String>
     };
     let mut worst = relative_error(&sample, &samples.narrow(0, 0, 1));
     let mut drawn = begin as u32;
-    for index in begin..ours.len() {
+    for (index, timestep) in ours.iter().enumerate().skip(begin) {
         let seen = scheduler.scale_input(index, &sample);
         let noise = scheduler.wants_noise(index).then(|| {
             drawn += 1;
             normal(3, Stream::Step(drawn - 1), &SHAPE)
         });
-        let output = stand_in(&seen, ours[index]);
+        let output = stand_in(&seen, *timestep);
         sample = scheduler.step(index, &output, &sample, noise.as_ref()).sample;
         worst = worst.max(relative_error(
             &sample,
@@ -79,7 +79,7 @@ fn trajectories_are_those_of_diffusers() {
         match run(case, samples, timesteps) {
             Ok(error) => {
                 println!("{error:.2e} {label}");
-                if !(error <= BOUND) {
+                if error.is_nan() || error > BOUND {
                     wrong.push(format!("{label}: {error:.2e}"));
                 }
             }

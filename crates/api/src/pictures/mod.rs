@@ -1,6 +1,7 @@
 //! Images between the wire and the engine: what the model can do, the image to begin with, the making of them, which of
 //! them are best, and as what they are handed out.
 
+pub(crate) mod begin;
 pub(crate) mod init;
 pub(crate) mod making;
 pub(crate) mod plan;

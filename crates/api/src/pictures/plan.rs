@@ -82,7 +82,8 @@ pub(crate) fn check_honoured(
 /// Naming `size`, or what makes the work too much.
 pub(crate) fn check_size(image: &ImageCapabilities, asked: &Asked, size: (u32, u32)) -> Result<(), ApiError> {
     let (width, height) = size;
-    let fits = |side: u32| (image.min_side..=image.max_side).contains(&side) && side % image.side_multiple == 0;
+    let fits =
+        |side: u32| (image.min_side..=image.max_side).contains(&side) && side.is_multiple_of(image.side_multiple);
     if !fits(width) || !fits(height) {
         let message = format!(
             "size {width}x{height} is not for this model: each side is a multiple of {} from {} to {}",

@@ -8,6 +8,7 @@ use futures::Stream;
 use futures::stream;
 use sensorium_engine::{ImageEvent, ImagePreview, RgbImage};
 
+use super::begin::Begun;
 use super::making::Making;
 use super::rank::{Ranked, Scorer};
 use super::sheet::{Sheet, now, to_base64};
@@ -18,28 +19,46 @@ use crate::wire::images::reply::ImagesUsage;
 
 /// Images that are sent as they come.
 pub(crate) struct Pictures {
-    pub(crate) state: Data<AppState>,
-    pub(crate) making: Making,
-    pub(crate) sheet: Sheet,
-    pub(crate) names: Names,
+    state: Data<AppState>,
+    making: Making,
+    sheet: Sheet,
+    names: Names,
     /// Those of which only the best are sent, at the end.
-    pub(crate) contest: Option<Contest>,
+    contest: Option<Contest>,
     /// Events that are ready.
-    pub(crate) ready: VecDeque<Bytes>,
+    ready: VecDeque<Bytes>,
 }
 
 /// Images of which the best are chosen.
-pub(crate) struct Contest {
-    pub(crate) scorer: Scorer,
+struct Contest {
+    scorer: Scorer,
     /// How many are chosen.
-    pub(crate) n: usize,
+    wanted: usize,
     /// Those that are done.
-    pub(crate) images: Vec<Option<RgbImage>>,
+    images: Vec<Option<RgbImage>>,
 }
 
 // === impl Pictures ===
 
 impl Pictures {
+    /// Images that have begun, under these names.
+    pub(crate) fn new(state: Data<AppState>, begun: Begun, names: Names) -> Self {
+        let counts = begun.counts;
+        let contest = begun.scorer.map(|scorer| Contest {
+            scorer,
+            wanted: counts.wanted,
+            images: vec![None; counts.made],
+        });
+        Self {
+            state,
+            making: begun.making,
+            sheet: begun.sheet,
+            names,
+            contest,
+            ready: VecDeque::new(),
+        }
+    }
+
     /// Their events, until the last image or an error.
     pub(crate) fn events(self) -> impl Stream<Item = Result<Bytes, ApiError>> + 'static {
         stream::unfold(Some(self), |pictures| async move {
@@ -83,7 +102,7 @@ impl Pictures {
         let images = images.ok_or(ApiError::Internal("an image was lost"))?;
         let best = contest
             .scorer
-            .best(&self.state, &self.sheet.prompt, &images, contest.n)
+            .best(&self.state, &self.sheet.prompt, &images, contest.wanted)
             .await?;
         for (place, Ranked { index, score }) in best.into_iter().enumerate() {
             let event = self.completed(place, index, &images[index], Some(score)).await?;

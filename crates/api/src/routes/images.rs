@@ -1,10 +1,8 @@
 //! `POST /v1/images/generations`, `/v1/images/edits`, `/v1/images/variations`, and the files that links lead to.
 
-use std::collections::VecDeque;
-
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderValue};
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse};
 use sensorium_engine::Task;
 
 use crate::body::{Body, form_content_type};
@@ -13,13 +11,10 @@ use crate::context::Call;
 use crate::error::ApiError;
 use crate::files::FileStore;
 use crate::headers::{add_ignored, add_truncated};
-use crate::inputs::truncates;
-use crate::pictures::init::{begin, reserve};
-use crate::pictures::making::{Held, Making};
-use crate::pictures::plan::{Extra, check_asked, check_size, image_capabilities, request as image_request};
-use crate::pictures::rank::{Ranked, Scorer};
-use crate::pictures::sheet::{Sheet, now};
-use crate::pictures::stream::{Contest, Pictures};
+use crate::pictures::begin::{Begun, Order};
+use crate::pictures::rank::Ranked;
+use crate::pictures::sheet::now;
+use crate::pictures::stream::Pictures;
 use crate::sse;
 use crate::state::AppState;
 use crate::wire::error::ErrorBody;
@@ -215,87 +210,45 @@ async fn respond(
         None => body.parse_json(&state, parse).await?,
     };
     let call = Call::new(&request, &state, &asked.model, Task::Image)?;
-    let admission = state.engine.admit(&asked.model, call.context.clone()).await?;
-    let image = image_capabilities(&admission)?.clone();
-    let ImagesCall {
-        source,
-        prompt,
-        asked,
-        output,
-        delivery,
-        ignored,
-        ..
-    } = asked;
-    check_asked(&image, &asked, delivery.partial_images)?;
-    let own = (image.default_width, image.default_height);
-    let mut size = asked.size.unwrap_or(own);
-    if source.is_none() || asked.size.is_some() {
-        check_size(&image, &asked, size)?;
-    }
-    let scorer = match asked.best_of {
-        Some(_) => Some(Scorer::admit(&state, &call.context).await?),
-        None => None,
+    let order = Order {
+        model: asked.model,
+        prompt: asked.prompt,
+        source: asked.source,
+        asked: asked.asked,
+        output: asked.output,
+        previews: asked.delivery.partial_images,
+        base: base(&request, &state),
     };
-    let pixels = reserve(&state, &admission, &image, &asked, source.is_some()).await?;
-    let mut init = None;
-    if let Some(source) = source {
-        let begun = begin(&state, &admission, &image, &asked, source).await?;
-        (init, size) = (Some(begun.init), begun.size);
-    }
-    let extra = Extra {
-        previews: delivery.partial_images,
-        truncate: truncates(asked.truncate, admission.model()),
-    };
-    let wanted = image_request(&image, &asked, prompt, size, init, extra);
-    let sheet = Sheet::new(&wanted, &admission, &image, output, base(&request, &state));
-    let held = Held {
-        pixels,
-        admission,
-        call,
-    };
-    let making = Making::begin(wanted, held).await?;
+    let begun = order.begin(&state, call).await?;
     // Until now texts and files of the body have waited in the queue.
     drop(reservation);
     let mut response = HttpResponse::Ok();
-    add_ignored(&mut response, &ignored);
-    let truncated = making.started().truncated.then(|| "prompt".to_owned());
+    add_ignored(&mut response, &asked.ignored);
+    let truncated = begun.making.started().truncated.then(|| "prompt".to_owned());
     add_truncated(&mut response, truncated.into_iter());
-    let (n, candidates) = (asked.n as usize, asked.candidates() as usize);
-    if !delivery.stream {
-        return whole(&state, making, sheet, scorer, (n, candidates), response).await;
+    if !asked.delivery.stream {
+        return Ok(response.json(whole(&state, begun).await?));
     }
     let keep_alive = state.config.stream_keep_alive;
-    let pictures = Pictures {
-        state,
-        making,
-        sheet,
-        names: Names::of(occasion),
-        contest: scorer.map(|scorer| Contest {
-            scorer,
-            n,
-            images: vec![None; candidates],
-        }),
-        ready: VecDeque::new(),
-    };
+    let pictures = Pictures::new(state, begun, Names::of(occasion));
     Ok(sse::respond(pictures.events(), keep_alive, response))
 }
 
 /// All images, once the last of them is done; the best of them, if there is something to choose by.
-async fn whole(
-    state: &AppState,
-    mut making: Making,
-    sheet: Sheet,
-    scorer: Option<Scorer>,
-    (n, candidates): (usize, usize),
-    mut response: HttpResponseBuilder,
-) -> Result<HttpResponse, ApiError> {
+async fn whole(state: &AppState, begun: Begun) -> Result<ImagesReply, ApiError> {
+    let Begun {
+        mut making,
+        sheet,
+        scorer,
+        counts,
+    } = begun;
     let usage = ImagesUsage::from(making.started());
-    let images = making.all(candidates).await?;
+    let images = making.all(counts.made).await?;
     let chosen = match &scorer {
-        Some(scorer) => scorer.best(state, &sheet.prompt, &images, n).await?,
-        None => (0..n).map(|index| Ranked { index, score: 0.0 }).collect(),
+        Some(scorer) => scorer.best(state, &sheet.prompt, &images, counts.wanted).await?,
+        None => (0..counts.wanted).map(|index| Ranked { index, score: 0.0 }).collect(),
     };
-    let mut data = Vec::with_capacity(n);
+    let mut data = Vec::with_capacity(counts.wanted);
     let mut bytes = 0;
     for Ranked { index, score } in chosen {
         let file = sheet.file(state, index, &images[index], true).await?;
@@ -306,14 +259,14 @@ async fn whole(
         }
         data.push(sheet.object(state, index, file, scorer.as_ref().map(|_| score)));
     }
-    Ok(response.json(ImagesReply {
+    Ok(ImagesReply {
         created: now(),
         data,
         about: sheet.about,
         usage,
         model: sheet.model,
         parameters: sheet.parameters,
-    }))
+    })
 }
 
 /// What links begin with: where the server is said to be, or where this request came to.

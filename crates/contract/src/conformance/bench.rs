@@ -139,6 +139,30 @@ impl Session {
         results.pop().ok_or_else(|| Objection::Fail("no result".into()))
     }
 
+    /// Demands that health is answered `at_once` while something is computed, and that progress grows with it.
+    pub(super) async fn grows_during<T>(
+        &self,
+        at_once: Duration,
+        work: impl Future<Output = Result<T, Objection>>,
+    ) -> Verdict {
+        let before = self.client.health().await?.progress;
+        tokio::pin!(work);
+        loop {
+            if let Ok(done) = tokio::time::timeout(Duration::from_millis(1), &mut work).await {
+                done?;
+                break;
+            }
+            if tokio::time::timeout(at_once, self.client.health()).await.is_err() {
+                return Objection::fail(format!("no answer within {at_once:?}"));
+            }
+        }
+        let after = self.client.health().await?.progress;
+        if after <= before {
+            return Objection::fail(format!("progress is {before} before and {after} after"));
+        }
+        Ok(())
+    }
+
     /// Waits until nothing runs, at most so long.
     pub(super) async fn quiet(&self, at_most: Duration) -> Verdict {
         let end = Instant::now() + at_most;

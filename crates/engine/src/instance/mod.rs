@@ -9,7 +9,7 @@
 //!             └─ five deaths in a row ─────→ Broken ── 30 s later, or a reload ──────→ Loading
 //! ```
 //!
-//! [`status`] has the states, `policy` says when to restart, `start` brings a process up,
+//! [`status`] has the states, `policy` says when to restart, `start` brings a process up and `tiny` tries it,
 //! `watch` notices that one has gone wrong, and [`supervisor`] is the task.
 
 mod logs;
@@ -18,6 +18,7 @@ mod start;
 mod status;
 mod stop;
 mod supervisor;
+mod tiny;
 mod watch;
 
 pub(crate) use start::Blueprint;

@@ -5,13 +5,9 @@ use std::time::Instant;
 
 use sensorium_contract::client::{CallError, PluginClient};
 use sensorium_contract::process::{Launch, PluginProcess, StartError};
-use sensorium_contract::{
-    Capabilities, ChatCapabilities, ChatEvent, ChatMessage, ChatParameter, ChatRequest, Conversation,
-    EmbedCapabilities, EmbedInput, EmbedPayload, Fault, LoadRequest, Modality, OutputFormat, Prompt, RgbImage, Role,
-    Sampling, ToolChoice,
-};
+use sensorium_contract::{Capabilities, Fault, LoadRequest};
 
-use super::logs;
+use super::{logs, tiny};
 use crate::Supervision;
 
 /// All that it takes to bring up one instance, again and again.
@@ -92,81 +88,8 @@ async fn load_and_try(
         );
     };
     let capabilities = client.load(load, progress).await?;
-    if let Some(embed) = &capabilities.embed {
-        try_embed(client, embed, deadline).await?;
-    }
-    if let Some(chat) = &capabilities.chat {
-        try_chat(client, chat, deadline).await?;
-    }
+    tiny::try_all(client, &capabilities, deadline).await?;
     Ok(capabilities)
-}
-
-/// One real tiny request for each modality.
-async fn try_embed(client: &PluginClient, embed: &EmbedCapabilities, deadline: Instant) -> Result<(), StartFailure> {
-    for modality in &embed.modalities {
-        let input = EmbedInput {
-            payload: tiny(*modality, embed)?,
-            truncate: true,
-        };
-        let results = client.embed(vec![input], embed.width, Some(deadline)).await?;
-        if let Some(Err(error)) = results.into_iter().next() {
-            return Err(StartFailure::Refused(
-                format!("it can't embed a tiny {modality:?}: {error}").to_lowercase(),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// One real tiny request: a word, and one token for a reply.
-async fn try_chat(client: &PluginClient, chat: &ChatCapabilities, deadline: Instant) -> Result<(), StartFailure> {
-    let mut call = client.chat(tiny_chat(chat), Some(deadline)).await?;
-    while let Some(event) = call.next().await? {
-        if let ChatEvent::Refused(refused) = event {
-            return Err(StartFailure::Refused(format!("it refuses a tiny prompt: {refused}")));
-        }
-    }
-    Ok(())
-}
-
-fn tiny_chat(chat: &ChatCapabilities) -> ChatRequest {
-    let prompt = if chat.honours(ChatParameter::Conversation) {
-        Prompt::Conversation(Conversation {
-            messages: vec![ChatMessage::text(Role::User, "ready?")],
-            tools: Vec::new(),
-            tool_choice: ToolChoice::None,
-            parallel_tool_calls: false,
-        })
-    } else {
-        Prompt::Text("ready".to_owned())
-    };
-    ChatRequest {
-        prompt,
-        sampling: Sampling {
-            temperature: chat.honours(ChatParameter::Temperature).then_some(0.0),
-            ..Sampling::default()
-        },
-        max_tokens: Some(1),
-        stop: Vec::new(),
-        top_logprobs: None,
-        format: OutputFormat::Text,
-    }
-}
-
-fn tiny(modality: Modality, embed: &EmbedCapabilities) -> Result<EmbedPayload, StartFailure> {
-    match (modality, &embed.image) {
-        (Modality::Image, Some(spec)) => {
-            let black = vec![0; spec.width as usize * spec.height as usize * 3];
-            let image = RgbImage::new(spec.width, spec.height, black);
-            image
-                .map(EmbedPayload::Image)
-                .map_err(|error| StartFailure::Refused(error.to_string()))
-        }
-        (Modality::Image, None) => Err(StartFailure::Refused(
-            "it reads images but gives no image spec".to_owned(),
-        )),
-        (Modality::Text, _) => Ok(EmbedPayload::Text("ready".to_owned())),
-    }
 }
 
 fn timed_out(supervision: &Supervision) -> StartFailure {

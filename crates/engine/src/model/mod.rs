@@ -144,6 +144,7 @@ fn can(capabilities: &Capabilities, task: Task) -> bool {
     match task {
         Task::Embed => capabilities.embed.is_some(),
         Task::Chat => capabilities.chat.is_some(),
-        Task::Image | Task::Transcribe => false,
+        Task::Image => capabilities.image.is_some(),
+        Task::Transcribe => false,
     }
 }

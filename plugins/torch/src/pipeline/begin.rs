@@ -14,6 +14,7 @@ const GUIDANCE_SCALE_UNIT: f64 = 1000.0;
 /// What begins with an image: the first pass, the latents, what is kept.
 struct Begun {
     first: usize,
+    steps: usize,
     latents: Tensor,
     keep: Option<Keep>,
 }
@@ -40,6 +41,7 @@ impl Pipeline {
             estimate: None,
             next: begun.first,
             first: begun.first,
+            steps: begun.steps,
             scheduler,
             prompts,
             guidance,
@@ -85,6 +87,7 @@ impl Pipeline {
         let Some(init) = &task.init else {
             return Ok(Begun {
                 first: 0,
+                steps: task.steps,
                 latents: noise * scheduler.initial_sigma(),
                 keep: None,
             });
@@ -92,7 +95,7 @@ impl Pipeline {
         // As many steps as the strength has whole ones of.
         let done = ((task.steps as f64 * init.strength) as usize).min(task.steps);
         let first = (task.steps - done) * scheduler.order();
-        if first >= scheduler.timesteps().len() {
+        if done == 0 {
             let message = format!("strength {} leaves none of {} steps to do", init.strength, task.steps);
             return Err(Refusal::new("strength", message));
         }
@@ -107,7 +110,12 @@ impl Pipeline {
             clean,
             noise,
         });
-        Ok(Begun { first, latents, keep })
+        Ok(Begun {
+            first,
+            steps: done,
+            latents,
+            keep,
+        })
     }
 
     /// True if the UNet sees the mask and the masked image.

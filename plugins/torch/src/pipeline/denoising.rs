@@ -16,6 +16,8 @@ pub struct Denoising {
     pub(super) next: usize,
     /// The pass that it began at.
     pub(super) first: usize,
+    /// Denoise steps from there on.
+    pub(super) steps: usize,
     pub(super) prompts: Prompts,
     pub(super) guidance: Guidance,
     /// Adapters that are active when it is its turn.
@@ -66,14 +68,17 @@ impl Denoising {
         )
     }
 
-    /// Denoise steps that are done, and in all. A step may take two passes, of which the first counts for nothing yet.
+    /// Denoise steps that are done, and in all. A step may take two passes, of which the first counts for nothing yet, and
+    /// a sampler may need some passes before its first step.
     pub fn steps(&self) -> (usize, usize) {
-        let order = self.scheduler.order();
-        let total = (self.scheduler.timesteps().len() - self.first).div_ceil(order);
-        match self.is_done() {
-            true => (total, total),
-            false => ((self.next - self.first) / order, total),
+        if self.is_done() {
+            return (self.steps, self.steps);
         }
+        let order = self.scheduler.order();
+        let passes = self.scheduler.timesteps().len() - self.first;
+        let warm_up = passes.saturating_sub(self.steps * order);
+        let done = (self.next - self.first).saturating_sub(warm_up) / order;
+        (done.min(self.steps), self.steps)
     }
 
     /// No pass is left.

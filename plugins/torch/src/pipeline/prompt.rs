@@ -16,7 +16,7 @@ pub(super) struct Prompt {
     pub(super) states: Tensor,
     /// SDXL: the pooled state, `[1, projection]`.
     pub(super) pooled: Option<Tensor>,
-    /// Tokens that it has, special ones included.
+    /// Tokens of it that were read, special ones included and padding not.
     pub(super) tokens: usize,
     /// It was longer than the text encoders read.
     pub(super) truncated: bool,
@@ -68,10 +68,13 @@ impl Pipeline {
         let positive = self.prompt(task, "prompt", &task.prompt)?;
         let negative = match (guided, task.negative_prompt.as_deref()) {
             (false, _) => None,
-            (true, None) if self.index.family == Family::Xl && self.index.zeros_for_empty => {
-                Some(positive.zeros())
-            }
-            (true, text) => Some(self.prompt(task, "negative_prompt", text.unwrap_or_default())?),
+            (true, None) if self.index.family == Family::Xl && self.index.zeros_for_empty => Some(positive.zeros()),
+            (true, Some(text)) => Some(self.prompt(task, "negative_prompt", text)?),
+            // An empty text stands in for none; its tokens aren't the request's.
+            (true, None) => Some(Prompt {
+                tokens: 0,
+                ..self.prompt(task, "negative_prompt", "")?
+            }),
         };
         Ok(Prompts { positive, negative })
     }
@@ -91,7 +94,7 @@ impl Pipeline {
             }
         };
         match prompt.truncated && !task.truncate {
-            true => Err(self.too_long(field, prompt.tokens)),
+            true => Err(self.too_long(field)),
             false => Ok(prompt),
         }
     }
@@ -103,9 +106,9 @@ impl Pipeline {
                 .encode(text)
                 .map_err(|problem| Refusal::new(field, format!("{field} {problem}")))?;
             if read.truncated && !truncate {
-                return Err(self.too_long(field, read.count));
+                return Err(self.too_long(field));
             }
-            tokens = tokens.max(read.count);
+            tokens = tokens.max(read.count.min(tokenizer.length()));
             truncated |= read.truncated;
             let ids = Tensor::from_slice(&read.ids).unsqueeze(0).to_device(self.target.device);
             let made = tch::no_grad(|| encoder.forward(&ids));
@@ -123,11 +126,11 @@ impl Pipeline {
         })
     }
 
-    fn too_long(&self, field: &'static str, tokens: usize) -> Refusal {
+    fn too_long(&self, field: &'static str) -> Refusal {
         let context = self.context_length();
         Refusal {
             field,
-            message: format!("{field} has {tokens} tokens or more, the model reads {context}"),
+            message: format!("{field} is longer than the {context} tokens that the model reads"),
             too_long: true,
         }
     }

@@ -96,7 +96,7 @@ impl DpmSolver {
         let second = if self.variant.heun { second } else { 0.5 * weight };
         let mut next = sample * decay - now * weight;
         if let Some(change) = change {
-            next = next - change * second;
+            next -= change * second;
         }
         next
     }

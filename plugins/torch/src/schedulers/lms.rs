@@ -75,10 +75,13 @@ impl Scheduler for Lms {
         self.slopes.truncate(ORDER);
         // Whoever begins in the middle has fewer slopes than the order says: diffusers leaves the others out.
         let order = ORDER.min(index + 1);
-        let mut sample = sample.shallow_clone();
+        let mut change = sample.zeros_like();
         for (back, slope) in self.slopes.iter().enumerate().take(order) {
-            sample = sample + slope * self.weight(order, index, back);
+            change += slope * self.weight(order, index, back);
         }
-        Step { sample, estimate }
+        Step {
+            sample: sample + change,
+            estimate,
+        }
     }
 }

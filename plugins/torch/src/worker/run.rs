@@ -7,7 +7,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, TryRecvError},
+    sync::mpsc::Receiver,
 };
 
 use sensorium_contract::{Gone, PluginError};
@@ -28,10 +28,7 @@ pub(super) fn run(pipeline: &Pipeline, defaults: &Defaults, calls: &Receiver<Cal
                 Ok(call) => Some(call),
                 Err(_) => return,
             },
-            false => match calls.try_recv() {
-                Ok(call) => Some(call),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            },
+            false => calls.try_recv().ok(),
         };
         turn += 1;
         if let Some(call) = call {

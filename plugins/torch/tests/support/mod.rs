@@ -13,12 +13,12 @@ use sensorium_torch::{
 use tch::{Device, Kind, Tensor};
 
 /// A directory of golden files.
-pub fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 /// All tensors of a golden file.
-pub fn tensors(name: &str) -> HashMap<String, Tensor> {
+pub(crate) fn tensors(name: &str) -> HashMap<String, Tensor> {
     Tensor::read_safetensors(golden(name))
         .expect("make_goldens.py made it")
         .into_iter()
@@ -26,7 +26,7 @@ pub fn tensors(name: &str) -> HashMap<String, Tensor> {
 }
 
 /// How the tests load pipelines.
-pub fn settings(kind: Kind) -> LoadSettings {
+pub(crate) fn settings(kind: Kind) -> LoadSettings {
     // Layers this small only wait for one another.
     tch::set_num_threads(1);
     LoadSettings {
@@ -42,12 +42,12 @@ pub fn settings(kind: Kind) -> LoadSettings {
 }
 
 /// A golden pipeline in f32.
-pub fn load(name: &str) -> Pipeline {
+pub(crate) fn load(name: &str) -> Pipeline {
     Pipeline::open(&golden(name), &settings(Kind::Float)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// A golden pipeline in f32 with adapters.
-pub fn load_with_loras(name: &str, loras: &[(&str, &str)]) -> Pipeline {
+pub(crate) fn load_with_loras(name: &str, loras: &[(&str, &str)]) -> Pipeline {
     let loras = loras.iter().map(|(name, path)| LoraFile {
         name: (*name).to_owned(),
         path: (*path).to_owned(),
@@ -59,12 +59,12 @@ pub fn load_with_loras(name: &str, loras: &[(&str, &str)]) -> Pipeline {
     Pipeline::open(&golden(name), &settings).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-pub fn number(x: &Tensor) -> f64 {
+pub(crate) fn number(x: &Tensor) -> f64 {
     f64::try_from(x).expect("one number")
 }
 
 /// Cosine of the angle between two tensors.
-pub fn cosine(a: &Tensor, b: &Tensor) -> f64 {
+pub(crate) fn cosine(a: &Tensor, b: &Tensor) -> f64 {
     let (a, b) = (
         a.to_kind(Kind::Double).flatten(0, -1),
         b.to_kind(Kind::Double).flatten(0, -1),
@@ -73,13 +73,13 @@ pub fn cosine(a: &Tensor, b: &Tensor) -> f64 {
 }
 
 /// ‖a - b‖ / ‖b‖.
-pub fn relative_error(a: &Tensor, b: &Tensor) -> f64 {
+pub(crate) fn relative_error(a: &Tensor, b: &Tensor) -> f64 {
     let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
     number(&((&a - &b).norm() / b.norm()))
 }
 
 /// Peak signal-to-noise ratio of bytes, in dB; infinite if they are equal.
-pub fn psnr(a: &Tensor, b: &Tensor) -> f64 {
+pub(crate) fn psnr(a: &Tensor, b: &Tensor) -> f64 {
     let difference = a.to_kind(Kind::Double) - b.to_kind(Kind::Double);
     20.0 * 255f64.log10() - 10.0 * number(&difference.square().mean(None)).log10()
 }

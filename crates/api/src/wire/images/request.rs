@@ -127,7 +127,7 @@ impl ImagesCall {
         let asked = Asked::take(&mut fields, limits)?;
         let output = Output::take(&mut fields)?;
         let delivery = Delivery::take(&mut fields, output)?;
-        if delivery.partial_images > 0 && asked.candidates() > asked.n {
+        if delivery.partial_images > 0 && asked.best_of.is_some() {
             let message = "partial_images is not allowed with best_of: which images are chosen is known at the end";
             return Err(ApiError::unsupported("partial_images", message));
         }

@@ -128,7 +128,8 @@ pub(crate) struct HowMade {
     /// Images that are wanted.
     #[schema(minimum = 1, maximum = 10, example = 1)]
     pub(crate) n: Option<u32>,
-    /// Make so many and hand out the best `n`, as the server's scoring model ranks them against the prompt.
+    /// Make so many and hand out the best `n`, as the server's scoring model ranks them against the prompt; of a long one
+    /// it reads as much as its own context holds.
     #[schema(minimum = 1, maximum = 64)]
     pub(crate) best_of: Option<u32>,
     /// `auto`, or width and height in pixels as the model allows them. By default the model's own; of an image, its
@@ -248,6 +249,6 @@ mod tests {
         check::<ImageGenerationRequest>(json!({"model": "m", "prompt": "p"}), ImagesCall::generation);
         check::<ImageEditRequest>(json!({"model": "m", "prompt": "p", "image": "x"}), ImagesCall::edit);
         check::<ImageVariationRequest>(json!({"model": "m", "image": "x"}), ImagesCall::variation);
-        assert_eq!(properties::<HowStreamed>(), ["stream", "partial_images"]);
+        assert_eq!(properties::<HowStreamed>(), ["partial_images", "stream"]);
     }
 }

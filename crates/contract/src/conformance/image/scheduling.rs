@@ -50,22 +50,7 @@ pub(super) async fn check(bench: &mut Bench<'_>) {
             "Health answers at once while images are made, and its progress grows",
             async |bench| {
                 let session = bench.session().await?;
-                let before = session.client.health().await?.progress;
-                let work = session.imagine(long(session)?);
-                tokio::pin!(work);
-                loop {
-                    if let Ok(done) = tokio::time::timeout(Duration::from_millis(1), &mut work).await {
-                        done?;
-                        break;
-                    }
-                    if tokio::time::timeout(AT_ONCE, session.client.health()).await.is_err() {
-                        return Objection::fail(format!("no answer within {AT_ONCE:?}"));
-                    }
-                }
-                let after = session.client.health().await?.progress;
-                if after <= before {
-                    return Objection::fail(format!("progress is {before} before and {after} after"));
-                }
+                session.grows_during(AT_ONCE, session.imagine(long(session)?)).await?;
                 quiet(session).await
             },
         )
