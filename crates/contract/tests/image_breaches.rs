@@ -38,18 +38,8 @@ async fn hear(sent: Vec<proto::ImageEvent>) -> (usize, Option<CallError>) {
     let server = tokio::spawn(Server::builder().serve_with_incoming(ImagerServer::new(Forger(sent)), listener));
     let client = PluginClient::connect(&socket, MessageLimits::default()).await.unwrap();
     let request = ImageRequest {
-        prompt: "a star".into(),
-        negative_prompt: None,
-        width: 2,
-        height: 1,
-        steps: 4,
-        guidance_scale: None,
-        seeds: vec![1, 2],
-        scheduler: None,
-        init: None,
         previews: 1,
-        loras: vec![],
-        truncate: true,
+        ..ImageRequest::new("a star", (2, 1), 4, vec![1, 2])
     };
     let heard = async {
         let mut call = client.imagine(request, None).await.unwrap();

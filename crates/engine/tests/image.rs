@@ -24,20 +24,7 @@ fn with(old: &str, new: &str) -> String {
 }
 
 fn picture(prompt: &str) -> ImageRequest {
-    ImageRequest {
-        prompt: prompt.into(),
-        negative_prompt: None,
-        width: 32,
-        height: 16,
-        steps: 10,
-        guidance_scale: None,
-        seeds: vec![1],
-        scheduler: None,
-        init: None,
-        previews: 0,
-        loras: vec![],
-        truncate: true,
-    }
+    ImageRequest::new(prompt, (32, 16), 10, vec![1])
 }
 
 fn image_context() -> RequestContext {

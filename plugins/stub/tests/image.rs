@@ -10,20 +10,7 @@ use sensorium_contract::{Fault, ImageEvent, ImageRequest, ImageStarted, RefusalC
 use serde_json::json;
 
 fn picture(prompt: &str) -> ImageRequest {
-    ImageRequest {
-        prompt: prompt.into(),
-        negative_prompt: None,
-        width: 32,
-        height: 16,
-        steps: 50,
-        guidance_scale: None,
-        seeds: vec![1],
-        scheduler: None,
-        init: None,
-        previews: 0,
-        loras: vec![],
-        truncate: true,
-    }
+    ImageRequest::new(prompt, (32, 16), 50, vec![1])
 }
 
 impl Stub {

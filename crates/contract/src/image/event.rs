@@ -152,18 +152,8 @@ mod tests {
 
     fn request() -> ImageRequest {
         ImageRequest {
-            prompt: "a star".into(),
-            negative_prompt: None,
-            width: 2,
-            height: 1,
-            steps: 4,
-            guidance_scale: None,
-            seeds: vec![1, 2],
-            scheduler: None,
-            init: None,
             previews: 2,
-            loras: vec![],
-            truncate: true,
+            ..ImageRequest::new("a star", (2, 1), 4, vec![1, 2])
         }
     }
 

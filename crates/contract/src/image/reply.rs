@@ -127,18 +127,8 @@ mod tests {
 
     fn request() -> ImageRequest {
         ImageRequest {
-            prompt: "a star".into(),
-            negative_prompt: None,
-            width: 1,
-            height: 1,
-            steps: 1000,
-            guidance_scale: None,
-            seeds: vec![1, 2],
-            scheduler: None,
-            init: None,
             previews: 3,
-            loras: vec![],
-            truncate: true,
+            ..ImageRequest::new("a star", (1, 1), 1000, vec![1, 2])
         }
     }
 

@@ -76,6 +76,25 @@ pub struct LoraWeight {
 // === impl ImageRequest ===
 
 impl ImageRequest {
+    /// A request for images of `(width, height)` pixels, one for each seed, in so many steps. All else is left to the
+    /// model; long prompts are cut.
+    pub fn new(prompt: impl Into<String>, (width, height): (u32, u32), steps: u32, seeds: Vec<u64>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            negative_prompt: None,
+            width,
+            height,
+            steps,
+            guidance_scale: None,
+            seeds,
+            scheduler: None,
+            init: None,
+            previews: 0,
+            loras: Vec::new(),
+            truncate: true,
+        }
+    }
+
     /// Checks what the types alone don't hold.
     ///
     /// # Errors

@@ -102,24 +102,12 @@ fn tiny(modality: Modality, embed: &EmbedCapabilities) -> Result<EmbedPayload, S
 
 /// One real tiny request: the smallest image, in one step if that is the caller's to say.
 async fn try_image(client: &PluginClient, image: &ImageCapabilities, deadline: Instant) -> Result<(), StartFailure> {
-    let request = ImageRequest {
-        prompt: "ready".to_owned(),
-        negative_prompt: None,
-        width: image.min_side,
-        height: image.min_side,
-        steps: if image.honours(ImageParameter::Steps) {
-            1
-        } else {
-            image.default_steps
-        },
-        guidance_scale: None,
-        seeds: vec![0],
-        scheduler: None,
-        init: None,
-        previews: 0,
-        loras: Vec::new(),
-        truncate: true,
+    let steps = if image.honours(ImageParameter::Steps) {
+        1
+    } else {
+        image.default_steps
     };
+    let request = ImageRequest::new("ready", (image.min_side, image.min_side), steps, vec![0]);
     let mut call = client.imagine(request, Some(deadline)).await?;
     while let Some(event) = call.next().await? {
         if let ImageEvent::Refused(refused) = event {

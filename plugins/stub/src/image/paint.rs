@@ -110,20 +110,7 @@ mod tests {
     use super::*;
 
     pub(crate) fn request() -> ImageRequest {
-        ImageRequest {
-            prompt: "a star".into(),
-            negative_prompt: None,
-            width: 16,
-            height: 8,
-            steps: 10,
-            guidance_scale: None,
-            seeds: vec![1, 2],
-            scheduler: None,
-            init: None,
-            previews: 0,
-            loras: vec![],
-            truncate: true,
-        }
+        ImageRequest::new("a star", (16, 8), 10, vec![1, 2])
     }
 
     fn bytes(request: &ImageRequest, index: usize) -> Vec<u8> {

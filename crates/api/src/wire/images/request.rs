@@ -121,6 +121,7 @@ impl ImagesCall {
                     let message = "mask is not supported: a variation is of the whole image, see /v1/images/edits";
                     return Err(ApiError::unsupported("mask", message));
                 }
+                fields.refuse(&[("best_of", "a variation has no prompt to be ranked by")])?;
                 fields.refuse_unless(&[("stream", Value::Bool(false), "variations come as a whole")])?;
             }
         }

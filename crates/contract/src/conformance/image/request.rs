@@ -11,20 +11,7 @@ const FEW: u32 = 4;
 
 /// A request before it is known what the model can do.
 pub(in crate::conformance) fn any() -> ImageRequest {
-    ImageRequest {
-        prompt: PROMPT.into(),
-        negative_prompt: None,
-        width: 64,
-        height: 64,
-        steps: FEW,
-        guidance_scale: None,
-        seeds: vec![1],
-        scheduler: None,
-        init: None,
-        previews: 0,
-        loras: Vec::new(),
-        truncate: true,
-    }
+    ImageRequest::new(PROMPT, (64, 64), FEW, vec![1])
 }
 
 /// A quick request for images with these seeds.

@@ -190,5 +190,6 @@ fn a_wrong_image_is_named() {
     check(variation(json!({"prompt": "x"})), "prompt", "edits");
     check(variation(json!({"mask": "x"})), "mask", "edits");
     check(variation(json!({"stream": true})), "stream", "whole");
+    check(variation(json!({"best_of": 2})), "best_of", "no prompt");
     assert!(variation(json!({"strength": 0.3, "n": 2})).is_ok());
 }
