@@ -17,6 +17,8 @@ from .answers import there_are, yes
 from .data import looks
 from .describe import NUMBERS, caption, detailed, listing, named, parse
 from .dialogue import END, Mix, Turn, head, sample
+from .gaze import outer, references
+from .muon import evened
 from .packing import IGNORED, pack
 from .tokenizer import SPECIALS, TEMPLATE, VOCABULARY, build
 
@@ -109,6 +111,13 @@ class Answers(unittest.TestCase):
                 self.assertEqual(side(scene), "train")
 
 
+class Optimiser(unittest.TestCase):
+    def test_singular_values_become_about_one(self):
+        values = torch.linalg.svdvals(evened(torch.randn(3, 24, 64, generator=torch.Generator().manual_seed(1))))
+        self.assertGreater(values.min().item(), 0.6)
+        self.assertLess(values.max().item(), 1.3)
+
+
 class Sequences(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -153,6 +162,21 @@ class Sequences(unittest.TestCase):
             made = sample(rng)
             row = pack(self.tokenizer, made, 288, rng)
             self.assertEqual(row.ids.count(image), 16 * len(row.shown), made.kind)
+
+    def test_answers_begin_after_the_references_of_their_question(self):
+        rng = Random(12)
+        for _ in range(40):
+            row = pack(self.tokenizer, sample(rng), 288, rng)
+            for spot, first, last in row.roles:
+                self.assertLessEqual(first, last)
+                self.assertLess(last, spot)
+                self.assertEqual({row.branch[i] for i in (first, last, spot)}, {row.branch[spot]})
+                self.assertNotEqual(row.target[spot], IGNORED)
+
+    def test_a_place_belongs_to_the_noun_before_it(self):
+        text = "Is the circle in the top left above the small red square?"
+        self.assertEqual(outer(references(text)), (text.index(" above"), text.index("?")))
+        self.assertEqual(outer(references("Where is the ring?")), (17, 17))
 
     def test_what_is_copied_stands_where_the_mark_points(self):
         rng, same = Random(11), []
