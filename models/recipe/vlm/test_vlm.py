@@ -1,6 +1,7 @@
 """Tests of what shapes-vlm learns from, `python -m unittest recipe.vlm.test_vlm`: answers are true, and training
 sees the text that the chat template makes."""
 
+import json
 import re
 import unittest
 from random import Random
@@ -12,7 +13,7 @@ from ..world.claims import Claim, Want, holds
 from ..world.scene import sample_scene
 from ..world.split import side
 from ..world.vocabulary import COLOUR_NAMES, COLOUR_SYNONYMS, SHAPE_SYNONYMS, SHAPES, SIZE_SYNONYMS, SIZES
-from . import pairs, questions
+from . import pairs, questions, records
 from .answers import there_are, yes
 from .data import looks
 from .describe import NUMBERS, caption, detailed, listing, named, parse
@@ -86,6 +87,18 @@ class Answers(unittest.TestCase):
                 if answer.startswith("It is"):
                     self.assertEqual(len(said), 1, answer)
                     self.assertTrue(any(getattr(o, family) == said[0] for o in scene.objects), (question, answer, scene))
+
+    def test_json_to_plain_questions(self):
+        rng = Random(13)
+        for _ in range(300):
+            scene = sample_scene(rng)
+            made = records.pointed(scene, rng)
+            if made:
+                said = json.loads(made[1])
+                colour = said.get("color", said.get("colour"))
+                self.assertTrue(said)
+                self.assertTrue(colour is None or any(o.colour == colour for o in scene.objects), (made, scene))
+                self.assertTrue(all(made[1][a] in '{[,"}]' for a, _ in made[2]), made)
 
     def test_two_pictures(self):
         rng, seen = Random(7), set()
