@@ -30,14 +30,14 @@ questions="$questions --asking 0.3"
 train --work "$build/stage3" --from "$build/stage2/weights.pt" --seed 4 --steps 1100 --hold 1100 --lr 1.5e-3 --batch 24 --length 224 \
     $questions --copying 0.2 --tools 0.06 --json 0.03 --describing 0.25 --hard 2
 
-# Stages 4 to 6: more of tools, JSON and two pictures; then more of what is still wrong; then down to nothing, with plain
+# Stages 4 to 6: more of tools, JSON and two pictures; then more of what is still wrong; then down to a tenth, with plain
 # questions to be answered under the keys of a schema.
 questions="$questions --batch 22 --length 256 --lr 1e-3 --copying 0.3 --tools 0.15"
 train --work "$build/stage4" --from "$build/stage3/weights.pt" --seed 5 --steps 600 --hold 600 \
     $questions --json 0.06 --describing 0.4 --hard 2 --two 0.28
 train --work "$build/stage5" --from "$build/stage4/weights.pt" --seed 6 --steps 3800 --hold 900 --stop 1000 --floor 0.02 \
     $questions --json 0.08 --describing 0.4 --hard 1.5 --hardest 2.5 --two 0.26
-train --work "$build/stage6" --from "$build/stage5/weights.pt" --seed 7 --steps 2600 --floor 0.02 \
+train --work "$build/stage6" --from "$build/stage5/weights.pt" --seed 7 --steps 2600 --stop 2100 --floor 0.02 \
     $questions --json 0.1 --pointed 0.06 --describing 0.45 --hard 1.5 --hardest 2.5 --two 0.26
 
 python -m recipe.vlm.publish --weights "$build/stage6/weights.pt" --tokenizer "$build/tokenizer.json" --to "$build/shapes-vlm"
