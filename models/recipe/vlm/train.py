@@ -1,6 +1,6 @@
 """Trains shapes-vlm: `python -m recipe.vlm.train --work DIR --steps N`, resumable at any time.
 
-One run is one cosine schedule of N steps. It keeps `DIR/state.pt` (weights, optimiser, step) and
+One run is one schedule of N steps, held for a while and then a cosine. It keeps `DIR/state.pt` (weights, optimiser, step) and
 goes on from there when started again; `--from DIR/weights.pt` begins a further stage from the
 weights of an earlier one.
 """
