@@ -31,11 +31,15 @@ class Masters:
         torch.nn.utils.clip_grad_norm_(self.master, clip)
         for group in self.adam.param_groups:
             group["lr"] = lr
+        self.move(lr)
         self.adam.step()
         with torch.no_grad():
             kept = min(self.average, (1 + step) / (10 + step))
             torch._foreach_lerp_(self.mean, self.master, 1 - kept)
         self.push()
+
+    def move(self, lr: float) -> None:
+        """For optimisers that move some of the parameters otherwise."""
 
     @torch.no_grad()
     def push(self) -> None:

@@ -22,12 +22,16 @@ TURNS = (0.56, 0.2, 0.1, 0.06, 0.04, 0.02, 0.02)
 @dataclass(frozen=True)
 class Mix:
     """Shares of what there is to learn: conversations with tools, answers in JSON, how many of the descriptions stay,
-    and how much oftener than usual the hard families come."""
+    how much oftener than usual the hard families come, how many conversations begin with two pictures, how much oftener
+    still the hardest families come, and plain questions to be answered in JSON, whose keys only a schema gives."""
 
     tools: float = 0.1
     json: float = 0.05
     describing: float = 1.0
     hard: float = 1.0
+    two: float = 0.18
+    hardest: float = 1.0
+    pointed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Sample:
 
 def sample(rng: Random, draw=sample_training_scene, mix: Mix = Mix()) -> Sample:
     """One picture mostly, sometimes two, none, or one that comes later in the conversation; a share with tools."""
-    kind = rng.choices(("one", "two", "none", "late"), (0.7, 0.18, 0.04, 0.08))[0]
+    kind = rng.choices(("one", "two", "none", "late"), (0.88 - mix.two, mix.two, 0.04, 0.08))[0]
     if rng.random() < mix.tools:
         return _with_tools(rng, draw, mix)
     if kind == "two" or (kind == "late" and rng.random() < 0.5):
@@ -116,11 +120,15 @@ def head(pictures: int, instructions: str | None = None, tools: str | None = Non
 def about_one(scene: Scene, rng: Random, mix: Mix = Mix()) -> Turn:
     if rng.random() < 0.1:
         return Turn(prompt(rng), REFUSAL, "refusal")
+    if mix.pointed and rng.random() < mix.pointed:
+        made = records.pointed(scene, rng)
+        if made:
+            return Turn(dressed(made[0], rng), made[1], "pointed json", dictated=made[2])
     if rng.random() < mix.json:
         question, answer, dictated = records.record(scene, rng)
         return Turn(dressed(question, rng), answer, "json", dictated=dictated)
     while True:
-        family, question, answer = questions.ask(scene, rng, hard=mix.hard)
+        family, question, answer = questions.ask(scene, rng, hard=mix.hard, hardest=mix.hardest)
         if family not in questions.DESCRIBING or rng.random() < mix.describing:
             return Turn(question, answer, family)
 

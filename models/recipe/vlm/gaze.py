@@ -1,11 +1,13 @@
 """Where to look: which image tokens show what the words of a question refer to.
 
 Training may ask one pair of attention heads to look there at the end of each reference ("the small
-red circle|", "in the top left|"). Left to itself, a model of this size finds out only after a long
-time that a question's words are to be looked up in the picture.
+red circle|", "in the top left|"); two heads of the next layer, where the answer begins, to look at the
+first and the last of the references; and two of the last layer at what the answer names. Left to itself,
+a model of this size finds out only after a long time that a question's words are to be looked up in the picture.
 """
 
 import re
+from dataclasses import replace
 
 import torch
 
@@ -13,6 +15,7 @@ from ..world.claims import Want
 from ..world.scene import Object, Scene
 from ..world.vocabulary import COLOUR_NAMES, COLOUR_SYNONYMS, SHAPE_SYNONYMS, SHAPES, SIZE_SYNONYMS, SIZES
 from .ask import Reference
+from .describe import parse
 from .model import IMAGE_TOKENS
 
 TRAITS = (1 + len(COLOUR_NAMES), 1 + len(SHAPES), 1 + len(SIZES), 4, 4)  # classes of `traits`
@@ -69,6 +72,26 @@ def targets(want: Want, scenes: tuple[Scene, ...], text: str) -> list[bool]:
     return shown
 
 
+def outer(ends: list[tuple]) -> tuple[int, int]:
+    """Where the first and the last of `ends` (place, want, ...) end, a noun being one with the place that follows it."""
+    whole = [e for e, after in zip(ends, [*ends[1:], None])
+             if not (after and after[1].column is not None and replace(after[1], column=None, row=None) == e[1])]
+    return whole[0][0], whole[-1][0]
+
+
+def answered(scenes: tuple[Scene, ...], answer: str) -> list[bool]:
+    """Which of the `SEEN` tokens show the objects that an answer names, or the first where it names none."""
+    named = parse(answer)
+    shown = [False] * SEEN
+    for k, scene in enumerate(scenes):
+        for obj in scene.objects:
+            if obj.pair in named:
+                for token in _covered(obj):
+                    shown[1 + k * IMAGE_TOKENS + token] = True
+    shown[0] = not any(shown)
+    return shown
+
+
 def meant(want: Want, scenes: tuple[Scene, ...], text: str) -> list[int]:
     """`traits` of the one object that is meant, all -100 where it is none or several; and how many fit in either picture."""
     first, second = "first" in text, "second" in text
@@ -95,12 +118,24 @@ def token_traits(scenes: list[Scene]) -> torch.Tensor:
     return shown
 
 
-def loss(weights: torch.Tensor, batch: dict) -> torch.Tensor:
-    """How much of the heads' attention (b, heads, length, length) goes elsewhere: the mean of -log of the rest."""
-    row, spot = batch["gaze_from"].unbind(1)
+def loss(weights: torch.Tensor, batch: dict, name: str = "gaze") -> torch.Tensor:
+    """How much of the heads' attention (b, heads, length, length) goes elsewhere: the mean of -log of the rest.
+    `name` is "gaze" for the ends of references, "answer" for the beginnings of answers."""
+    row, spot = batch[f"{name}_from"].unbind(1)
+    if not len(row):
+        return weights.sum() * 0
     looks = weights[row, :, spot].float()  # (marks, heads, length)
-    at = batch["gaze_at"][:, None].expand(-1, looks.shape[1], -1)
-    return -(looks.gather(2, at) * batch["gaze"][:, None]).sum(2).clamp(min=1e-4, max=1).log().mean()
+    at = batch[f"{name}_at"][:, None].expand(-1, looks.shape[1], -1)
+    return -(looks.gather(2, at) * batch[name][:, None]).sum(2).clamp(min=1e-4, max=1).log().mean()
+
+
+def roles_loss(weights: torch.Tensor, batch: dict) -> torch.Tensor:
+    """The same of two heads that look from where an answer begins, one to the first and one to the last reference of the question."""
+    row, spot, first, last = batch["roles"].unbind(1)
+    if not len(row):
+        return weights.sum() * 0
+    looks = torch.stack([weights[row, 0, spot, first], weights[row, 1, spot, last]])
+    return -looks.float().clamp(min=1e-4, max=1).log().mean()
 
 
 def _covered(obj: Object) -> list[int]:

@@ -96,8 +96,8 @@ def see(model, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def read(model, ids, images, places, mask) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
     """Hidden states (b, length, width) after the text model's last norm, as LlamaModel has them, at half of its time on a
-    CPU; the attention (b, 2, length, length) of the heads that training may direct, two of the directed layer and two of
-    the next; and the hidden states after these layers.
+    CPU; the attention (b, 2, length, length) of the heads that training may direct, two of the directed layer, four of
+    the next and two of the one after it; and the hidden states after the first two of these layers.
 
     ids, places (positions) (b, length); images (n, IMAGE_TOKENS, width) fill the image tokens in
     order; mask (b, 1, length, length) bool, True where a token may look.
@@ -115,8 +115,10 @@ def read(model, ids, images, places, mask) -> tuple[torch.Tensor, list[torch.Ten
         if k == DIRECTED_LAYER:
             directed, found = [weights[:, 0]], [tokens]
         elif k == DIRECTED_LAYER + 1:
-            directed.append(weights[:, 1])
+            directed += [weights[:, 1], weights[:, 0]]
             found.append(tokens)
+        elif k == DIRECTED_LAYER + 2:
+            directed.append(weights[:, 0])
     return _even(tokens, text.norm), directed, found
 
 

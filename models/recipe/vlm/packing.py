@@ -5,12 +5,13 @@ from random import Random
 
 from .copying import ASKED, HEAD, copied, pointers
 from .dialogue import ANSWER, ASK, END, PICTURE, TOLD, Sample, Turn
-from .gaze import meant, references, targets
+from .gaze import answered, meant, outer, references, targets
 from .model import IMAGE_TOKENS
 from .tokenizer import FAKE, GLOBAL, IMAGE, PAD
 
 SHOWN = FAKE + GLOBAL + IMAGE * IMAGE_TOKENS + FAKE
 IGNORED = -100
+NAMING = ("at place", "beyond", "compared")  # families whose answers name objects that the question doesn't
 NOT_ABOUT_SHAPES = ("refusal", "no picture", "json", "tool call", "tool result")
 
 
@@ -19,21 +20,24 @@ class Spelt:
     """Tokens, and what training wants of them; every list is as long as `ids` but the marks.
 
     target: the next token where it is the assistant's, else -100. weight: one over the square root
-    of the length of the answer. ends: (token, want, question) of references. copies: (token that
-    says the next, token of the sequence's head or else of the branch, whether of the head).
+    of the length of the answer. ends: (token, want, question) of references. roles: (last token before
+    an answer, first and last reference). begins: (that token, the answer) where objects are named. copies:
+    (token that says the next, token of the sequence's head or else of the branch, whether of the head).
     """
 
     ids: list[int] = field(default_factory=list)
     target: list[int] = field(default_factory=list)
     weight: list[float] = field(default_factory=list)
     ends: list[tuple] = field(default_factory=list)
+    roles: list[tuple[int, int, int]] = field(default_factory=list)
+    begins: list[tuple[int, str]] = field(default_factory=list)
     copies: list[tuple[int, int, bool]] = field(default_factory=list)
 
 
 @dataclass
 class Packed:
     """One sequence. places: positions, which every branch counts on from the head. branch: 0 the head, -1 padding.
-    shown: which scenes its image tokens show. marks: (token, targets, meant). copies: (token that says the next, where it stands)."""
+    shown: which scenes its image tokens show. marks: (token, targets, meant); answers: (token, targets). roles as `Spelt` has them. copies: (token that says the next, where it stands)."""
 
     ids: list[int]
     places: list[int]
@@ -42,6 +46,8 @@ class Packed:
     branch: list[int]
     shown: list[int]
     marks: list[tuple] = field(default_factory=list)
+    answers: list[tuple] = field(default_factory=list)
+    roles: list[tuple[int, int, int]] = field(default_factory=list)
     copies: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -77,6 +83,8 @@ def _append(row: Packed, part: Spelt, made: Sample, number: int, start: int) -> 
     at = len(row.ids)
     if len(made.shown) == len(made.scenes):
         row.marks += [(at + i, targets(want, made.scenes, text), meant(want, made.scenes, text)) for i, want, text in part.ends]
+        row.answers += [(at + i, answered(made.scenes, text)) for i, text in part.begins]
+    row.roles += [(at + i, at + first, at + last) for i, first, last in part.roles]
     row.copies += [(at + i, k if of_head else at + k) for i, k, of_head in part.copies]
     row.ids += part.ids
     row.target += part.target
@@ -94,10 +102,16 @@ def spell(tokenizer, turns: list[Turn], head: str) -> Spelt:
         answer = tokenizer.encode(f" {turn.answer}{END}", add_special_tokens=False)
         at = len(part.ids)
         if turn.family not in NOT_ABOUT_SHAPES:
-            before = len(spelt(asked)) - len(turn.question)
+            before, begin = len(spelt(asked)) - len(turn.question), at + len(question.ids) - 1
+            ends = []
             for end, want in references(turn.question):
                 token = next(i for i, (a, b) in enumerate(question.offsets) if a < before + end <= b)
-                part.ends.append((at + token, want, turn.question))
+                ends.append((at + token, want, turn.question))
+            part.ends += ends
+            if ends:
+                part.roles.append((begin, *outer(ends)))
+            if turn.family in NAMING:
+                part.begins.append((begin, turn.answer))
         if turn.calls or turn.results:
             sources = {HEAD: tokenizer.encode(spelt(head), add_special_tokens=False).offsets, ASKED: question.offsets}
             spans = [(a - 1, b - 1) for a, b in answer.offsets]  # the space before the answer doesn't count

@@ -177,6 +177,7 @@ def colours(scene, rng):
 
 DESCRIBING = ("caption", "detail", "list")
 HARD = ("related", "relative", "beyond", "compared", "background", "colours", "count")  # learnt last
+HARDEST = ("is so", "relative", "compared", "colours")
 # family -> (maker, how often)
 FAMILIES = {
     "caption": (captions, 5), "detail": (details, 2), "list": (lists, 2.5),
@@ -187,12 +188,14 @@ FAMILIES = {
 }
 
 
-def ask(scene: Scene, rng: Random, family: str | None = None, hard: float = 1.0) -> tuple[str, str, str] | None:
-    """(family, question, answer) about the scene; of the named family, None where that does not apply; else the hard ones `hard` times as often."""
+def ask(scene: Scene, rng: Random, family: str | None = None, hard: float = 1.0, hardest: float = 1.0) -> tuple[str, str, str] | None:
+    """(family, question, answer) about the scene; of the named family, None where that does not apply; else the hard ones
+    `hard` times as often, the hardest so many times again."""
     if family:
         made = FAMILIES[family][0](scene, rng)
         return made and (family, dressed(made[0], rng), made[1])
-    names, weights = tuple(FAMILIES), [w * (hard if name in HARD else 1) for name, (_, w) in FAMILIES.items()]
+    names, weights = tuple(FAMILIES), [
+        w * (hard if name in HARD else 1) * (hardest if name in HARDEST else 1) for name, (_, w) in FAMILIES.items()]
     while True:
         made = ask(scene, rng, rng.choices(names, weights)[0])
         if made:

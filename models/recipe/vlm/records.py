@@ -8,7 +8,9 @@ import json
 from random import Random
 
 from ..world.scene import Object, Scene
+from .ask import unique
 from .describe import TONES, caption, in_order, place
+from .phrases import CAPTION, LIST
 
 PLAIN = (
     "Describe the picture as JSON.", "Describe this picture in JSON.", "Answer in JSON.", "Return JSON.", "List the shapes as JSON.", "Give me the shapes in JSON format.", "Extract the shapes.",
@@ -79,6 +81,26 @@ def record(scene: Scene, rng: Random) -> tuple[str, str, tuple[tuple[int, int], 
             asked += f" Each has {_listed(details, rng)}." if details else " Each is a string."
         return asked, writer.text, ()
     return rng.choice(PLAIN), writer.text, tuple(writer.dictated)
+
+
+def pointed(scene: Scene, rng: Random) -> tuple[str, str, tuple[tuple[int, int], ...]] | None:
+    """The same to a question that says nothing of JSON, as clients with a schema ask: of the picture, or of one of its
+    objects ("What is in the top left?"); None where this try found no words for one."""
+    writer = Writer()
+    if rng.random() < 0.3:
+        keys, details = _whole_keys(rng), _object_keys(rng) if rng.random() < 0.7 else None
+        writer.record(keys, lambda key: _whole(writer, scene, key, details))
+        return rng.choice(CAPTION + LIST), writer.text, tuple(writer.dictated)
+    found = unique(scene, rng, ("place", "place", "colour", "shape", "colour shape"))
+    if found is None:
+        return None
+    obj, said = found
+    writer.record(_object_keys(rng), lambda key: writer.value(_attribute(obj, key)))
+    if said.want.column is not None and rng.random() < 0.7:
+        asked = rng.choice(("What is {}?", "What is {}?", "Which shape is {}?", "What do you see {}?", "Describe what is {}.")).format(said.text.split(" ", 1)[1])
+    else:
+        asked = rng.choice(("Describe the {}.", "What is the {}?", "Tell me about the {}.", "Look at the {}.", "Extract the {}.")).format(said.text)
+    return asked, writer.text, tuple(writer.dictated)
 
 
 def _settled(scene) -> str:

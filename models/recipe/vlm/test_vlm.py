@@ -1,6 +1,7 @@
 """Tests of what shapes-vlm learns from, `python -m unittest recipe.vlm.test_vlm`: answers are true, and training
 sees the text that the chat template makes."""
 
+import json
 import re
 import unittest
 from random import Random
@@ -12,11 +13,13 @@ from ..world.claims import Claim, Want, holds
 from ..world.scene import sample_scene
 from ..world.split import side
 from ..world.vocabulary import COLOUR_NAMES, COLOUR_SYNONYMS, SHAPE_SYNONYMS, SHAPES, SIZE_SYNONYMS, SIZES
-from . import pairs, questions
+from . import pairs, questions, records
 from .answers import there_are, yes
 from .data import looks
 from .describe import NUMBERS, caption, detailed, listing, named, parse
 from .dialogue import END, Mix, Turn, head, sample
+from .gaze import outer, references
+from .muon import evened
 from .packing import IGNORED, pack
 from .tokenizer import SPECIALS, TEMPLATE, VOCABULARY, build
 
@@ -85,6 +88,18 @@ class Answers(unittest.TestCase):
                     self.assertEqual(len(said), 1, answer)
                     self.assertTrue(any(getattr(o, family) == said[0] for o in scene.objects), (question, answer, scene))
 
+    def test_json_to_plain_questions(self):
+        rng = Random(13)
+        for _ in range(300):
+            scene = sample_scene(rng)
+            made = records.pointed(scene, rng)
+            if made:
+                said = json.loads(made[1])
+                colour = said.get("color", said.get("colour"))
+                self.assertTrue(said)
+                self.assertTrue(colour is None or any(o.colour == colour for o in scene.objects), (made, scene))
+                self.assertTrue(all(made[1][a] in '{[,"}]' for a, _ in made[2]), made)
+
     def test_two_pictures(self):
         rng, seen = Random(7), set()
         for _ in range(800):
@@ -107,6 +122,13 @@ class Answers(unittest.TestCase):
         for _ in range(200):
             for scene in sample(rng).scenes:
                 self.assertEqual(side(scene), "train")
+
+
+class Optimiser(unittest.TestCase):
+    def test_singular_values_become_about_one(self):
+        values = torch.linalg.svdvals(evened(torch.randn(3, 24, 64, generator=torch.Generator().manual_seed(1))))
+        self.assertGreater(values.min().item(), 0.6)
+        self.assertLess(values.max().item(), 1.3)
 
 
 class Sequences(unittest.TestCase):
@@ -153,6 +175,21 @@ class Sequences(unittest.TestCase):
             made = sample(rng)
             row = pack(self.tokenizer, made, 288, rng)
             self.assertEqual(row.ids.count(image), 16 * len(row.shown), made.kind)
+
+    def test_answers_begin_after_the_references_of_their_question(self):
+        rng = Random(12)
+        for _ in range(40):
+            row = pack(self.tokenizer, sample(rng), 288, rng)
+            for spot, first, last in row.roles:
+                self.assertLessEqual(first, last)
+                self.assertLess(last, spot)
+                self.assertEqual({row.branch[i] for i in (first, last, spot)}, {row.branch[spot]})
+                self.assertNotEqual(row.target[spot], IGNORED)
+
+    def test_a_place_belongs_to_the_noun_before_it(self):
+        text = "Is the circle in the top left above the small red square?"
+        self.assertEqual(outer(references(text)), (text.index(" above"), text.index("?")))
+        self.assertEqual(outer(references("Where is the ring?")), (17, 17))
 
     def test_what_is_copied_stands_where_the_mark_points(self):
         rng, same = Random(11), []

@@ -1,6 +1,6 @@
 """Trains shapes-vlm: `python -m recipe.vlm.train --work DIR --steps N`, resumable at any time.
 
-One run is one cosine schedule of N steps. It keeps `DIR/state.pt` (weights, optimiser, step) and
+One run is one schedule of N steps, held for a while and then a cosine. It keeps `DIR/state.pt` (weights, optimiser, step) and
 goes on from there when started again; `--from DIR/weights.pt` begins a further stage from the
 weights of an earlier one.
 """
@@ -21,6 +21,7 @@ from ..clip.targets import OBJECT_CLASSES
 from . import copying, gaze, model as architecture
 from .data import Batches, looks
 from .dialogue import Mix
+from .muon import Muon
 from .packing import IGNORED
 from .tokenizer import load
 
@@ -66,7 +67,7 @@ def main() -> None:
         start = torch.load(args.start)
         vlm.load_state_dict(start["vlm"])
         heads.load_state_dict(start["heads"], strict=False)
-    masters = Masters([vlm, heads], args.lr, decay=0.05, average=args.average)
+    masters = (Muon if args.muon else Masters)([vlm, heads], args.lr, decay=0.05, average=args.average)
     architecture.halve(vlm)
     heads.bfloat16()
     done = 0
@@ -74,7 +75,8 @@ def main() -> None:
         state = torch.load(work / "state.pt")
         masters.load(state["masters"])
         done = state["step"]
-    batches = Batches(tokenizer, args.batch, args.length, args.seed, Mix(args.tools, args.json, args.describing, args.hard))
+    mix = Mix(args.tools, args.json, args.describing, args.hard, args.two, args.hardest, args.pointed)
+    batches = Batches(tokenizer, args.batch, args.length, args.seed, mix)
     loader = DataLoader(batches, batch_size=None, sampler=range(done, args.stop), num_workers=1, prefetch_factor=6)
     log = (work / "log.jsonl").open("a")
     began, seen = time.monotonic(), done
@@ -98,13 +100,14 @@ def _step(vlm, heads, masters, batch, step, args) -> dict:
     aside = heads.loss(patches, images, batch)
     looking, reading = gaze.loss(directed[0], batch), heads.reading(images, found, batch)
     repeating = copying.loss(directed[1], batch)
-    shown = args.gaze * looking + args.copying * repeating + args.reading * reading + args.heads * aside
+    asking = gaze.roles_loss(directed[2], batch) + gaze.loss(directed[3], batch, "answer")
+    shown = args.gaze * looking + args.copying * repeating + args.asking * asking + args.reading * reading + args.heads * aside
     ((each * weight).sum() / weight.sum() + shown).backward()
-    falling = 0.5 * (1 + math.cos(math.pi * step / args.steps))  # from 1 to 0 over the run
+    falling = 0.5 * (1 + math.cos(math.pi * max(0, step - args.hold) / max(1, args.steps - args.hold)))  # from 1 to 0
     lr = args.lr * min(1.0, (step + 1) / args.warmup) * (args.floor + (1 - args.floor) * falling)
     masters.step(lr, step)
     right = (logits.argmax(1) == target).float().mean()
-    figures = {"loss": each.mean(), "right": right, "heads": aside, "gaze": looking, "reading": reading, "copying": repeating}
+    figures = {"loss": each.mean(), "right": right, "heads": aside, "gaze": looking, "asking": asking, "reading": reading, "copying": repeating}
     return {name: round(value.item(), 4) for name, value in figures.items()}
 
 
@@ -148,15 +151,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--length", type=int, default=288, help="tokens a sequence")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--floor", type=float, default=0.01, help="the last learning rate as a share of the highest")
+    parser.add_argument("--muon", action="store_true", help="move matrices by Muon instead of AdamW")
+    parser.add_argument("--hold", type=int, default=0, help="steps before the learning rate begins to fall")
     parser.add_argument("--heads", type=float, default=0.1, help="weight of the training-only heads")
     parser.add_argument("--gaze", type=float, default=0.0, help="weight of directing two attention heads to what words refer to")
     parser.add_argument("--copying", type=float, default=0.0, help="weight of directing two more to what an answer repeats")
+    parser.add_argument("--asking", type=float, default=0.0, help="weight of directing the beginnings of answers to what the question refers to and the answer names")
     parser.add_argument("--reading", type=float, default=0.0, help="weight of naming what image tokens show and references mean")
     parser.add_argument("--even", action="store_true", help="let the tokens of short answers weigh more")
     parser.add_argument("--tools", type=float, default=0.1, help="share of conversations with tools")
     parser.add_argument("--json", type=float, default=0.05, help="share of questions to be answered in JSON")
+    parser.add_argument("--pointed", type=float, default=0.0, help="share of plain questions to be answered in JSON under keys that only a schema gives")
     parser.add_argument("--describing", type=float, default=1.0, help="share of the descriptions that stay, the rest making room for questions")
     parser.add_argument("--hard", type=float, default=1.0, help="how much more often than usual the hard families are asked")
+    parser.add_argument("--hardest", type=float, default=1.0, help="how much more often again the hardest ones are asked")
+    parser.add_argument("--two", type=float, default=0.18, help="share of conversations that begin with two pictures")
     parser.add_argument("--average", type=float, default=0.998, help="how much the running average of the weights keeps a step")
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--save-every", type=int, default=250)
