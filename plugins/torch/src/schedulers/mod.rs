@@ -12,6 +12,7 @@ mod ddpm;
 mod diffusers_rs;
 mod dpm_solver;
 mod euler;
+mod fields;
 mod heun;
 mod kdpm2;
 mod lcm;
