@@ -15,7 +15,7 @@ import random
 import httpx
 from PIL import Image
 
-from conftest import wait_until
+from conftest import ROOT, wait_until
 
 COUNT = int(os.environ.get("FUZZ_REQUESTS", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
@@ -121,7 +121,7 @@ def judge(number: int, reply: httpx.Response) -> str | None:
         return f"{number}: {reply.status_code} {text[:300]}"
     if reply.status_code != 200:
         error = json.loads(text)["error"]
-        good = set(error) == {"message", "type", "param", "code"} and error["message"] and "/work/" not in text and ".sock" not in text
+        good = set(error) == {"message", "type", "param", "code"} and error["message"] and str(ROOT) not in text and ".sock" not in text
         return None if good else f"{number}: {text[:300]}"
     if reply.headers["content-type"].startswith("text/event-stream"):
         events = [json.loads(line.removeprefix("data: ")) for line in text.split("\n") if line.startswith("data: ")]
