@@ -11,6 +11,9 @@ use sensorium_contract::{
 
 use super::start::StartFailure;
 
+/// Steps of the tiny image: some samplers begin with several (PNDM's Runge-Kutta phase takes 4).
+const TINY_STEPS: u32 = 4;
+
 /// Asks for one tiny thing of each kind that the model can do.
 ///
 /// # Errors
@@ -100,10 +103,10 @@ fn tiny(modality: Modality, embed: &EmbedCapabilities) -> Result<EmbedPayload, S
     }
 }
 
-/// One real tiny request: the smallest image, in one step if that is the caller's to say.
+/// One real tiny request: the smallest image, in few steps if that is the caller's to say.
 async fn try_image(client: &PluginClient, image: &ImageCapabilities, deadline: Instant) -> Result<(), StartFailure> {
     let steps = if image.honours(ImageParameter::Steps) {
-        1
+        image.default_steps.min(TINY_STEPS)
     } else {
         image.default_steps
     };
