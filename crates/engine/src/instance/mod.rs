@@ -12,6 +12,7 @@
 //! [`status`] has the states, `policy` says when to restart, `start` brings a process up and `tiny` tries it,
 //! `watch` notices that one has gone wrong, and [`supervisor`] is the task.
 
+mod allocator;
 mod logs;
 mod policy;
 mod start;
@@ -21,6 +22,7 @@ mod supervisor;
 mod tiny;
 mod watch;
 
+pub(crate) use allocator::settings as allocator_settings;
 pub(crate) use start::Blueprint;
 pub(crate) use status::{Board, Changes, Place, Status};
 pub(crate) use stop::StopSignal;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::slots::Slots;
 use super::vitals::Vitals;
 use crate::Error;
-use crate::instance::{Blueprint, Place, Status, StopSignal, Supervisor};
+use crate::instance::{Blueprint, Place, Status, StopSignal, Supervisor, allocator_settings};
 use crate::queue::{Dispatcher, QueueSettings};
 use crate::registry::ModelConfig;
 use crate::shared::Shared;
@@ -268,7 +268,7 @@ fn blueprint(config: &ModelConfig, device: &str, default_threads: usize, shared:
             executable: config.executable.clone(),
             limits: shared.message_limits,
             start_timeout: shared.supervision.start_timeout,
-            env: Vec::new(),
+            env: allocator_settings(),
         },
         load,
     }
