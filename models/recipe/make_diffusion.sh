@@ -5,6 +5,8 @@ set -eu
 build=${1:-build/diffusion}
 # Idle threads must not spin: with two cores they would take time from the one that draws the next batch.
 export OMP_WAIT_POLICY=PASSIVE
+# glibc keeps freed memory for the next operation, rather than fetching it from the system anew each time.
+export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
 # The VAE, on windows around objects, then on whole pictures; its latents get their scale and never change again.
 python -m recipe.diffusion.train_vae --work "$build/vae1" --seed 1 --steps 1500 --lr 3e-3

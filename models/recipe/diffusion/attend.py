@@ -77,11 +77,11 @@ class Reading(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.say = nn.Sequential(nn.Conv2d(width, 128, 1), nn.SiLU(), nn.Conv2d(128, sum(OBJECT_CLASSES), 1))
+        self.say = nn.Sequential(nn.Linear(width, 128), nn.SiLU(), nn.Linear(128, sum(OBJECT_CLASSES)))
 
     def loss(self, features, names) -> torch.Tensor:
         """features (b, width, 8, 8), names (b, 64, 3) of `clip.targets`; the ground weighs less, for most cells are empty."""
-        said = self.say(features).flatten(2).transpose(1, 2).float()
+        said = self.say(features.flatten(2).transpose(1, 2)).float()
         total = 0.0
         for k, part in enumerate(said.split(OBJECT_CLASSES, dim=2)):
             weight = torch.ones(OBJECT_CLASSES[k])

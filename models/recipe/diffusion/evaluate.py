@@ -94,7 +94,7 @@ def _marks(scene, said, image, shown, matcher) -> dict[str, bool]:
         i, name, j = claim.relations[0]
         marks["vlm: colours, shapes and relation"] = not (want - named(shown)) and holds(claim, shown)
         if name in WORDS:
-            marks["clip: relation"] = matcher.relation(image, claim.wants[i], name, claim.wants[j])
+            marks["clip: relation rather than its opposite"] = matcher.relation(image, claim.wants[i], name, claim.wants[j])
     return marks
 
 

@@ -5,7 +5,7 @@ goes on from there when started again; `--from DIR/weights.pt` begins a further 
 weights of an earlier one. With `--decoder`, the encoder stays as it is, and with it the latents that
 a UNet may have learnt already.
 
-The loss is the absolute difference of pixels and of their neighbours' differences, which keeps
+The loss is the difference of pixels, of hues, and of the steps between neighbouring pixels, which keeps
 edges sharp, and the divergence of the latents from a normal distribution (Kingma and Welling,
 https://arxiv.org/abs/1312.6114). A linear reading of each latent should give the mean colour of its 8x8
 pixels; without it, thousands of steps go by in grey. Noise in a picture is not to be reproduced.
@@ -31,7 +31,7 @@ def main() -> None:
     args = _arguments()
     torch.set_num_threads(args.threads)
     vae = architecture.fresh_vae(args.seed)
-    tint = nn.Conv2d(architecture.CHANNELS, 3, 1)
+    tint = nn.Linear(architecture.CHANNELS, 3)
     if args.start:
         start = torch.load(args.start)
         vae.load_state_dict(start["vae"])
@@ -66,7 +66,7 @@ def _step(vae, tint, masters, batch, step, args) -> dict:
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     divergence = 0.5 * (mean * mean + logvar.exp() - 1 - logvar).mean()
     weight = args.kl * min(1.0, step / 300)
-    colours = F.mse_loss(tint(latents).float(), F.avg_pool2d(batch["clean"], 8))
+    colours = F.mse_loss(tint(latents.movedim(1, 3)).float(), F.avg_pool2d(batch["clean"], 8).movedim(1, 3))
     loss = pixels + args.edges * edges
     (loss if args.decoder else loss + weight * divergence + colours).backward()
     masters.step(cosine(step, args), step)
@@ -74,9 +74,11 @@ def _step(vae, tint, masters, batch, step, args) -> dict:
 
 
 def differences(drawn: torch.Tensor, clean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean absolute difference of pixels (n, 3, h, w), and of the steps from each pixel to the next."""
+    """Of pixels (n, 3, h, w): absolute and squared differences, those of red, green and blue against each other once more, for
+    a hue is easily missed; and absolute differences of the steps from each pixel to the next."""
     error = drawn - clean
-    return error.abs().mean() + error.square().mean(), (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()) / 2
+    hue = (error - error.roll(1, dims=1)).abs().mean()
+    return error.abs().mean() + error.square().mean() + 0.5 * hue, (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()) / 2
 
 
 def _arguments() -> argparse.Namespace:
