@@ -2,7 +2,8 @@
 
 Held-out prompts of one, two and three objects are drawn by StableDiffusionPipeline in f32 from the f16
 files, several pictures each, and judged by shapes-vlm and shapes-clip (`judges`). "best of" is
-the picture that shapes-clip finds most like the prompt, which is what the server's `best_of` returns.
+the picture that shapes-clip finds most like the prompt, which is what the server's `best_of` returns. The
+renderer's own pictures of the same scenes go before the same judges, to show how far these are to be trusted.
 """
 
 import argparse
@@ -16,10 +17,13 @@ from ..clip.ranking import sample_side
 from ..vlm.describe import named
 from ..world.captions import caption, complete_caption
 from ..world.claims import holds
+from ..world.render import render_batch
 from ..world.scene import Scene
 from ..world.wording import Caption
 from .judges import WORDS, Describer, Matcher
+from .model import SIDE
 from .painter import Painter
+from .pictures import still
 from .sheet import contact_sheet
 
 COUNTS = {1: 70, 2: 80, 3: 50}  # prompts by the number of objects, of 200
@@ -51,8 +55,13 @@ def main() -> None:
     asked = [ask(rng, n) for n, share in COUNTS.items() for _ in range(share * args.prompts // 200)]
     texts = [said.text for _, said in asked for _ in range(args.each)]
     pictures = Painter(args.model, args.steps, args.guidance).paint(texts, [args.seed + k for k in range(len(texts))])
-    drawings = judge(asked, pictures, args.each, Matcher(args.clip), Describer(args.vlm))
-    figures = {n: report([d for d, (scene, _) in zip(drawings, asked) if len(scene.objects) == n]) for n in COUNTS}
+    judges = Matcher(args.clip), Describer(args.vlm)
+    drawings = judge(asked, pictures, args.each, *judges)
+    rendered = judge(asked, render_batch([still(scene) for scene, _ in asked], SIDE), 1, *judges)
+    figures = {}
+    for n in COUNTS:
+        of = [k for k, (scene, _) in enumerate(asked) if len(scene.objects) == n]
+        figures[n] = report([drawings[k] for k in of]) | {"the renderer's": _shares([rendered[k][0] for k in of])}
     print(json.dumps(figures, indent=2))
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
