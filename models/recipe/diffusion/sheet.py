@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 ACROSS = 6
 WORDS = 44  # pixels below a picture
 GAP = 6
-LETTERS = 30  # of a line
+LETTERS = 26  # of a line
 
 
 def contact_sheet(pictures, prompts: list[str]) -> Image.Image:
