@@ -1,0 +1,1 @@
+"""shapes-diffusion: a StableDiffusionPipeline of the world of coloured shapes; training, publishing, measuring."""
