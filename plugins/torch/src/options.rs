@@ -34,7 +34,7 @@ pub(crate) struct RawOptions {
     #[schemars(range(min = 1, max = 256))]
     max_calls: Option<u32>,
     /// Most images in one pass of the network; 8 by default on a GPU. On a CPU it is 1, which makes an image bit for bit
-    /// the same in whatever company, and more gains little.
+    /// the same in whatever company.
     #[schemars(range(min = 1, max = 256))]
     images_per_pass: Option<u32>,
     /// The sampler that is used unless a request names another, by diffusers' name; by default the model's own.
