@@ -12,6 +12,7 @@ mod model;
 mod options;
 mod placement;
 mod plugin;
+mod pool;
 mod prompt;
 mod reply;
 mod sampling;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mistralrs::{CustomLogitsProcessor, DType, Device, Result, Tensor};
 
-use crate::sampling::TokenSampler;
+use crate::{pool, sampling::TokenSampler};
 
 impl CustomLogitsProcessor for TokenSampler {
     /// `logits`: one for each token id, of any shape with one dimension over 1. The result is 1 for the chosen token and 0
@@ -14,6 +14,7 @@ impl CustomLogitsProcessor for TokenSampler {
     /// An error here would cost other replies of the same batch their token, so there is none but for a tensor that
     /// can't be read.
     fn apply(&self, logits: &Tensor, _context: &[u32]) -> Result<Tensor> {
+        pool::join();
         let mut values: Vec<f32> = logits
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?
