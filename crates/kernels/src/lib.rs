@@ -1,4 +1,4 @@
-//! CPU kernels: packed weights, register-blocked matrix products with fused epilogues, attention over short sequences.
+//! CPU kernels: packed weights, register-blocked matrix products with fused epilogues, attention.
 //!
 //! Everything is written once, generic over a tier of instructions ([`Tier`]), and picked at run time. Operands of
 //! matrix products are f32, or bf16 where the CPU multiplies it; sums, norms, softmax and the residual stream are f32.
@@ -8,8 +8,8 @@
 //! activation, residual sum, narrowing) happens while the tile is still in L1. Threads share work by sequences, each
 //! carrying its own through all layers, or, when there are too few, by columns and heads with a barrier between steps.
 //!
-//! [`Encoder`], [`Linear`], [`LayerNorm`], [`PatchEmbed`] and [`attention`] are what plugins build models from; a [`Cpu`]
-//! says where they run.
+//! [`Encoder`], [`Linear`], [`LayerNorm`], [`PatchEmbed`], [`attention`] and [`attend`] are what plugins build models from;
+//! a [`Cpu`] says where they run.
 
 mod activation;
 mod arch;
@@ -35,6 +35,6 @@ pub use activation::{Activation, UnknownActivation};
 pub use cpu::{Cpu, CpuError};
 pub use layers::{
     AttentionRows, Encoder, EncoderShape, LayerNorm, LayerWeights, Linear, LinearWeights, NormWeights, PatchEmbed,
-    PixelAffine, RgbImages, attention,
+    PixelAffine, RgbImages, attend, attend_bf16, attention,
 };
 pub use tier::Tier;

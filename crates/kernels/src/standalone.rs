@@ -1,6 +1,6 @@
 //! Single layers outside a stack: a linear map, a norm, and attention between any rows.
 
-use std::marker::PhantomData;
+use std::{any::TypeId, marker::PhantomData};
 
 use super::{
     attention::{Head, HeadScratch},
@@ -8,25 +8,34 @@ use super::{
     layers::AttentionRows,
     norm::{Norm, Normalise},
     packed::Packed,
-    pool::Pool,
+    pool::{Pool, Team},
     product::{Output, Product, share_product},
-    rows::RowsMut,
+    rows::{Rows, RowsMut},
     simd::{Elem, Kernel},
 };
 
-/// `x · Wᵀ + b` for rows of `weights.inputs()`; returns rows of `weights.outputs()`.
+/// Pieces of heads that each thread gets at least, where heads may be cut.
+const PIECES: usize = 4;
+
+/// `x · Wᵀ + b` for rows of `weights.inputs()`; writes rows of `weights.outputs()` to `out`.
 ///
 /// # Safety
 /// The CPU has the features of `K`.
 ///
 /// # Panics
-/// When `x` is not whole rows.
-pub(crate) unsafe fn linear<K: Kernel>(weights: &Packed<K>, x: &[f32], pool: &Pool) -> Vec<f32> {
+/// When `x` is not whole rows, or `out` not as many.
+pub(crate) unsafe fn linear<K: Kernel>(weights: &Packed<K>, x: &[f32], out: &mut [f32], pool: &Pool) {
     let (inputs, outputs) = (weights.inputs(), weights.outputs());
     assert!(inputs > 0 && x.len().is_multiple_of(inputs), "x must be whole rows");
     let rows = x.len() / inputs;
-    let mut result = vec![0.0f32; rows * outputs];
-    let to = RowsMut::new(&mut result, outputs);
+    assert_eq!(out.len(), rows * outputs, "out must have as many rows as x");
+    let to = RowsMut::new(out, outputs);
+    if let Some(a) = as_operands::<K::Elem>(x) {
+        let a = Rows::new(a, inputs);
+        // SAFETY: the caller's contract.
+        pool.run(|member| unsafe { share_linear(weights, a, rows, to, &member.team) });
+        return;
+    }
     let stride = inputs.next_multiple_of(K::Elem::GROUP);
     let mut shared = pool.shared();
     let operand = shared
@@ -38,20 +47,40 @@ pub(crate) unsafe fn linear<K: Kernel>(weights: &Packed<K>, x: &[f32], pool: &Po
         unsafe {
             narrow_rows(x, inputs, member.team.share(rows), operand);
             member.team.wait();
-            let (rows, panels) = share_product(&member.team, rows, weights.panels(), K::ROWS);
-            let output = Output::Store(to);
-            Product {
-                a: operand.as_rows(),
-                weights,
-                rows,
-                panels,
-                output,
-                activation: None,
-            }
-            .compute();
+            share_linear(weights, operand.as_rows(), rows, to, &member.team);
         }
     });
-    result
+}
+
+/// A member's share of a linear map.
+///
+/// # Safety
+/// As for [`Product::compute`], of all `rows`.
+unsafe fn share_linear<K: Kernel>(
+    weights: &Packed<K>,
+    a: Rows<'_, K::Elem>,
+    rows: usize,
+    to: RowsMut<'_, f32>,
+    team: &Team<'_>,
+) {
+    let (rows, panels) = share_product(team, rows, weights.panels(), K::ROWS);
+    let product = Product {
+        a,
+        weights,
+        rows,
+        panels,
+        output: Output::Store(to),
+        activation: None,
+    };
+    // SAFETY: the caller's contract; shares do not overlap.
+    unsafe { product.compute() }
+}
+
+/// The same numbers as operands, where operands are f32.
+fn as_operands<E: Elem>(x: &[f32]) -> Option<&[E]> {
+    // SAFETY: the types are the same.
+    (TypeId::of::<E>() == TypeId::of::<f32>())
+        .then(|| unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) })
 }
 
 /// Normalises the rows of `x` in place.
@@ -146,6 +175,76 @@ pub(crate) unsafe fn attention<K: Kernel>(task: &AttentionRows<'_>, pool: &Pool)
         result.extend(row.iter().map(|x| x.to_f32()));
     }
     result
+}
+
+/// Attention between ragged sequences on operands as they lie; writes rows like `q` to `out`.
+///
+/// # Safety
+/// The CPU has the features of `K`.
+///
+/// # Panics
+/// When the slices do not hold the rows that the lengths sum to, or heads aren't whole groups wide.
+pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &mut [K::Elem], pool: &Pool) {
+    let width = task.heads * task.dim;
+    let (q_rows, kv_rows) = (
+        task.q_lengths.iter().sum::<usize>(),
+        task.kv_lengths.iter().sum::<usize>(),
+    );
+    assert_eq!(
+        [task.q.len(), out.len(), task.k.len(), task.v.len()],
+        [q_rows, q_rows, kv_rows, kv_rows].map(|rows| rows * width)
+    );
+    assert_eq!(
+        task.q_lengths.len(),
+        task.kv_lengths.len(),
+        "as many queries' lengths as keys'"
+    );
+    // Else a head's last group would end in the next one's first column, or behind the slice.
+    assert!(
+        task.dim.is_multiple_of(K::Elem::GROUP),
+        "heads must be whole groups wide"
+    );
+    let [q, k, v] = [task.q, task.k, task.v].map(|part| Rows::new(part, width));
+    let out = RowsMut::new(out, width);
+    let longest = task.kv_lengths.iter().copied().max().unwrap_or(0);
+    let heads = task.q_lengths.len() * task.heads;
+    pool.run(|member| {
+        let mut carver = member.arena.carve(HeadScratch::<K>::bytes(task.dim, longest));
+        let mut scratch = HeadScratch::<K>::carve(&mut carver, task.dim, longest);
+        // Each head is cut into pieces of its queries, so that many threads have enough to share. What a member gets of a
+        // head is computed in one go: its keys and values are packed once.
+        let pieces = match task.causal {
+            true => 1,
+            false => (PIECES * member.team.size).div_ceil(heads.max(1)),
+        };
+        let mine = member.team.share(heads * pieces);
+        let (mut q_row, mut kv_row) = (0, 0);
+        for (index, (&q_len, &kv_len)) in task.q_lengths.iter().zip(task.kv_lengths).enumerate() {
+            for head in 0..task.heads {
+                let first = (index * task.heads + head) * pieces;
+                let [start, end] = [mine.start, mine.end].map(|at| at.clamp(first, first + pieces) - first);
+                let queries = q_len * start / pieces..q_len * end / pieces;
+                if queries.is_empty() {
+                    continue;
+                }
+                let column = head * task.dim;
+                let head = Head {
+                    q: q.from(q_row + queries.start, column),
+                    k: k.from(kv_row, column),
+                    v: v.from(kv_row, column),
+                    out: out.from(q_row + queries.start, column),
+                    q_len: queries.len(),
+                    kv_len,
+                    dim: task.dim,
+                    causal: task.causal,
+                    scratch: &mut scratch,
+                };
+                // SAFETY: the CPU's features are the caller's word; heads and queries do not overlap.
+                unsafe { head.compute() }
+            }
+            (q_row, kv_row) = (q_row + q_len, kv_row + kv_len);
+        }
+    });
 }
 
 /// Converts rows of `width` to operands, filled with zeros to their stride.

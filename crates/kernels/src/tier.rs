@@ -77,3 +77,26 @@ macro_rules! with_kernel {
     };
 }
 pub(crate) use with_kernel;
+
+/// Evaluates an expression with `$kernel` naming the type of the tier's kernels whose operands are f32.
+macro_rules! with_f32_kernel {
+    ($tier:expr, $kernel:ident => $body:expr) => {
+        match $tier {
+            #[cfg(target_arch = "x86_64")]
+            $crate::Tier::Avx512Bf16 | $crate::Tier::Avx512 => {
+                type $kernel = $crate::arch::Avx512;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            $crate::Tier::Avx2 => {
+                type $kernel = $crate::arch::Avx2;
+                $body
+            }
+            _ => {
+                type $kernel = $crate::arch::Portable;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_f32_kernel;

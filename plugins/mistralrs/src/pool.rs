@@ -23,7 +23,10 @@ pub(crate) fn join() {
             if threads < 2 || rayon::current_thread_index().is_some() {
                 return None;
             }
-            let built = ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
+            let built = ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .use_current_thread()
+                .build();
             built
                 .inspect_err(|error| tracing::warn!(%error, "the engine's thread stays outside the pool"))
                 .ok()

@@ -27,16 +27,19 @@ struct Order {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    sensorium_torch::memory::keep_freed();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [directory, dtype, threads] = arguments.as_slice() else {
         return Err("usage: denoise_speed MODEL_DIR f32|bf16 THREADS".into());
     };
-    tch::set_num_threads(threads.parse()?);
+    let threads: u16 = threads.parse()?;
+    tch::set_num_threads(i32::from(threads));
     let settings = LoadSettings {
         target: Target {
             device: Device::Cpu,
             kind: if dtype == "bf16" { Kind::BFloat16 } else { Kind::Float },
         },
+        threads: usize::from(threads),
         loras: Vec::new(),
         vae_tile: 1024,
         images_per_pass: 1,

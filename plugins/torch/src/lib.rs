@@ -4,12 +4,13 @@
 //! [`text_encoder`], [`unet`], [`vae`] (networks) → [`pipeline`] (a task to latents, step by step, to pixels), which takes
 //! its samplers from [`schedulers`] and its noise from [`noise`]. `worker` is the thread that owns the pipeline and lets
 //! all calls advance together.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod checkpoint;
 mod config;
 mod error;
 mod lora;
+pub mod memory;
 mod nn;
 pub mod noise;
 mod options;

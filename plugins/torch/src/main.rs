@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    sensorium_torch::memory::keep_freed();
     sensorium_contract::run(sensorium_torch::TorchPlugin)
 }

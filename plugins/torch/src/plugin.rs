@@ -56,6 +56,7 @@ fn load(request: &LoadRequest, progress: &dyn Fn(LoadProgress)) -> Result<Loaded
 
     let settings = LoadSettings {
         target: placement.target,
+        threads: threads as usize,
         loras: options.loras.clone(),
         vae_tile: i64::from(options.vae_tile),
         images_per_pass: options.images_per_pass(placement.on_gpu()) as usize,

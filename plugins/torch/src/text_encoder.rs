@@ -1,5 +1,6 @@
 //! CLIP's text tower (Radford et al. 2021): what a UNet reads of a prompt.
 
+use sensorium_kernels::Cpu;
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     config::{ClipTextConfig, EndOfText},
     error::LoadError,
     lora::Loras,
-    nn::{Activation, LayerNorm, Linear, attend, heads_first, heads_last},
+    nn::{Activation, LayerNorm, Linear, attend},
 };
 
 /// A text encoder.
@@ -41,6 +42,7 @@ struct Layer {
     down: Linear,
     heads: i64,
     activation: Activation,
+    cpu: Option<Cpu>,
 }
 
 // === impl TextEncoder ===
@@ -130,15 +132,15 @@ impl Layer {
             down: Linear::load(&scope.sub("mlp.fc2"), width, config.inner)?,
             heads: config.heads,
             activation: config.activation,
+            cpu: scope.kernels().cloned(),
         })
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
         let normed = self.norm1.forward(x);
-        let heads = |map: &Linear| heads_first(&map.forward(&normed), self.heads);
-        let (query, key, value) = (heads(&self.query), heads(&self.key), heads(&self.value));
-        let mixed = attend(&query, &key, &value, true);
-        let mut x = self.output.forward(&heads_last(&mixed)) + x;
+        let [query, key, value] = [&self.query, &self.key, &self.value].map(|map| map.forward(&normed));
+        let mixed = attend([&query, &key, &value], self.heads, true, self.cpu.as_ref());
+        let mut x = self.output.forward(&mixed) + x;
         let inner = self.activation.apply(self.up.forward(&self.norm2.forward(&x)));
         x += self.down.forward(&inner);
         x

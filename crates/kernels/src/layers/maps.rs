@@ -32,14 +32,14 @@ pub struct LayerNorm {
 
 /// A linear map packed for some tier that runs here.
 trait AnyLinear: Send + Sync + Debug {
-    fn forward(&self, x: &[f32], pool: &Pool) -> Vec<f32>;
+    fn forward(&self, x: &[f32], out: &mut [f32], pool: &Pool);
 }
 
 // A `Cpu` only ever holds a tier that runs here, and maps are only packed for its tier.
 impl<K: Kernel + Debug> AnyLinear for Packed<K> {
-    fn forward(&self, x: &[f32], pool: &Pool) -> Vec<f32> {
+    fn forward(&self, x: &[f32], out: &mut [f32], pool: &Pool) {
         // SAFETY: made for a tier that runs here.
-        unsafe { linear(self, x, pool) }
+        unsafe { linear(self, x, out, pool) }
     }
 }
 
@@ -75,7 +75,17 @@ impl Linear {
     /// # Panics
     /// When `x` is not whole rows.
     pub fn forward(&self, x: &[f32]) -> Vec<f32> {
-        self.map.forward(x, self.cpu.pool())
+        let mut out = vec![0.0; x.len() / self.inputs.max(1) * self.outputs];
+        self.forward_into(x, &mut out);
+        out
+    }
+
+    /// As [`Linear::forward`], into memory that is there.
+    ///
+    /// # Panics
+    /// When `x` is not whole rows, or `out` not as many.
+    pub fn forward_into(&self, x: &[f32], out: &mut [f32]) {
+        self.map.forward(x, out, self.cpu.pool());
     }
 }
 

@@ -1,5 +1,6 @@
 //! A place in a checkpoint's names: layers ask it for their tensors by the names that they have within it.
 
+use sensorium_kernels::Cpu;
 use tch::Tensor;
 
 use super::{Target, Weights};
@@ -67,6 +68,11 @@ impl<'a> Scope<'a> {
     /// Where the tensors are put.
     pub(crate) fn target(&self) -> Target {
         self.weights.target()
+    }
+
+    /// What computes linear maps and attention instead of libtorch.
+    pub(crate) fn kernels(&self) -> Option<&Cpu> {
+        self.weights.kernels()
     }
 
     /// Adapters of LoRA files that change this layer; they are taken once.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use sensorium_contract::LoadProgress;
+use sensorium_kernels::Cpu;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
@@ -34,6 +35,7 @@ pub(crate) struct Weights<'a> {
     /// Tensor -> index of its file.
     index: HashMap<String, usize>,
     target: Target,
+    kernels: Option<&'a Cpu>,
     used: RefCell<BTreeSet<String>>,
     progress: &'a dyn Fn(LoadProgress),
     done: Cell<u64>,
@@ -81,11 +83,22 @@ impl<'a> Weights<'a> {
             files,
             index,
             target,
+            kernels: None,
             used: RefCell::default(),
             progress,
             done: Cell::new(0),
             bytes: Cell::new(0),
         })
+    }
+
+    /// Lets these compute what is made of the weights, where they can.
+    pub(crate) fn computed_by(self, kernels: Option<&'a Cpu>) -> Self {
+        Self { kernels, ..self }
+    }
+
+    /// What computes linear maps and attention instead of libtorch.
+    pub(crate) fn kernels(&self) -> Option<&Cpu> {
+        self.kernels
     }
 
     /// Bytes that the tensors read so far take in the target's format.

@@ -1,8 +1,10 @@
-//! Multi-head attention (Vaswani et al. 2017) through libtorch's fused kernel, which never holds the matrix of scores.
+//! Multi-head attention (Vaswani et al. 2017) through our own kernels or libtorch's fused one, neither of which holds the
+//! matrix of scores.
 
+use sensorium_kernels::Cpu;
 use tch::Tensor;
 
-use super::Linear;
+use super::{Linear, kernels};
 use crate::{checkpoint::Scope, error::LoadError};
 
 /// Attention as diffusers names it: `to_q`, `to_k`, `to_v` without biases, `to_out.0` with one.
@@ -12,6 +14,7 @@ pub(crate) struct Attention {
     value: Linear,
     output: Linear,
     heads: i64,
+    cpu: Option<Cpu>,
 }
 
 // === impl Attention ===
@@ -28,6 +31,7 @@ impl Attention {
             value: Linear::load_without_bias(&scope.sub("to_v"), width, context)?,
             output: Linear::load(&scope.sub("to_out.0"), width, width)?,
             heads,
+            cpu: scope.kernels().cloned(),
         })
     }
 
@@ -47,33 +51,40 @@ impl Attention {
             value: value?,
             output: output?,
             heads: 1,
+            cpu: scope.kernels().cloned(),
         })
     }
 
     /// `[b, n, width]`, `[b, m, context]` -> `[b, n, width]`.
     pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Tensor {
-        let query = heads_first(&self.query.forward(x), self.heads);
-        let key = heads_first(&self.key.forward(context), self.heads);
-        let value = heads_first(&self.value.forward(context), self.heads);
-        let mixed = attend(&query, &key, &value, false);
-        self.output.forward(&heads_last(&mixed))
+        let query = self.query.forward(x);
+        let (key, value) = (self.key.forward(context), self.value.forward(context));
+        let mixed = attend([&query, &key, &value], self.heads, false, self.cpu.as_ref());
+        drop((query, key, value));
+        self.output.forward(&mixed)
     }
 }
 
-/// softmax(Q Kᵀ / √d) V, all of `[b, heads, n, d]`; `causal`: nothing sees what comes after it.
-pub(crate) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
+/// softmax(Q Kᵀ / √d) V of `[b, n, heads * d]` and two times `[b, m, heads * d]`; `causal`: nothing sees what comes after it.
+pub(crate) fn attend(operands: [&Tensor; 3], heads: i64, causal: bool, cpu: Option<&Cpu>) -> Tensor {
+    if let Some(cpu) = cpu {
+        return kernels::attend(operands, heads, causal, cpu);
+    }
+    let [query, key, value] = operands.map(|x| heads_first(x, heads));
     let (no_mask, no_dropout, own_scale) = (None::<&Tensor>, 0.0, None::<f64>);
-    Tensor::scaled_dot_product_attention(query, key, value, no_mask, no_dropout, causal, own_scale, false)
+    heads_last(&Tensor::scaled_dot_product_attention(
+        &query, &key, &value, no_mask, no_dropout, causal, own_scale, false,
+    ))
 }
 
 /// `[b, n, heads * d]` -> `[b, heads, n, d]`, a view.
-pub(crate) fn heads_first(x: &Tensor, heads: i64) -> Tensor {
+fn heads_first(x: &Tensor, heads: i64) -> Tensor {
     let size = x.size();
     x.view([size[0], size[1], heads, size[2] / heads]).transpose(1, 2)
 }
 
 /// `[b, heads, n, d]` -> `[b, n, heads * d]`.
-pub(crate) fn heads_last(x: &Tensor) -> Tensor {
+fn heads_last(x: &Tensor) -> Tensor {
     let size = x.size();
     x.transpose(1, 2).reshape([size[0], size[2], size[1] * size[3]])
 }

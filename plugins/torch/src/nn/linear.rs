@@ -1,14 +1,21 @@
 //! `y = x Wᵀ + b`, with low-rank adapters.
 
+use sensorium_kernels as kernels;
 use tch::Tensor;
 
+use super::kernels::{linear, pack};
 use crate::{checkpoint::Scope, error::LoadError, lora::Adapters};
 
 /// A linear map of the last dimension.
 pub(crate) struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    map: Map,
     adapters: Adapters,
+}
+
+/// Who computes it, and what of.
+enum Map {
+    Kernels(kernels::Linear),
+    Torch { weight: Tensor, bias: Option<Tensor> },
 }
 
 // === impl Linear ===
@@ -19,11 +26,8 @@ impl Linear {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub(crate) fn load(scope: &Scope<'_>, out: i64, input: i64) -> Result<Self, LoadError> {
-        let bias = Some(scope.tensor("bias", &[out])?);
-        Ok(Self {
-            bias,
-            ..Self::load_without_bias(scope, out, input)?
-        })
+        let bias = scope.tensor("bias", &[out])?;
+        Self::with(scope, out, input, Some(bias))
     }
 
     /// `weight` of `[out, input]` alone.
@@ -31,11 +35,7 @@ impl Linear {
     /// # Errors
     /// As [`Linear::load`].
     pub(crate) fn load_without_bias(scope: &Scope<'_>, out: i64, input: i64) -> Result<Self, LoadError> {
-        Ok(Self {
-            weight: scope.tensor("weight", &[out, input])?,
-            bias: None,
-            adapters: Adapters::linear(scope, out, input)?,
-        })
+        Self::with(scope, out, input, None)
     }
 
     /// A 1x1 convolution, which is a linear map of the channels: `weight` may have two more sides of 1.
@@ -48,7 +48,19 @@ impl Linear {
 
     /// `[.., input]` -> `[.., out]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let y = x.linear(&self.weight, self.bias.as_ref());
+        let y = match &self.map {
+            Map::Kernels(map) => linear(map, x),
+            Map::Torch { weight, bias } => x.linear(weight, bias.as_ref()),
+        };
         self.adapters.add_linear(x, y)
+    }
+
+    fn with(scope: &Scope<'_>, out: i64, input: i64, bias: Option<Tensor>) -> Result<Self, LoadError> {
+        let weight = scope.tensor("weight", &[out, input])?;
+        let packed = scope.kernels().and_then(|cpu| pack(&weight, bias.as_ref(), cpu));
+        Ok(Self {
+            map: packed.map_or_else(|| Map::Torch { weight, bias }, Map::Kernels),
+            adapters: Adapters::linear(scope, out, input)?,
+        })
     }
 }

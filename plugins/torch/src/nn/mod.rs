@@ -10,6 +10,7 @@ mod activation;
 mod attention;
 mod conv;
 mod feed_forward;
+mod kernels;
 mod layout;
 mod linear;
 mod norm;
@@ -18,8 +19,9 @@ mod timestep;
 mod transformer;
 
 pub(crate) use activation::Activation;
-pub(crate) use attention::{Attention, attend, heads_first, heads_last};
+pub(crate) use attention::{Attention, attend};
 pub(crate) use conv::Conv2d;
+pub(crate) use kernels::kernels;
 pub(crate) use layout::{channels_last, from_tokens, to_tokens};
 pub(crate) use linear::Linear;
 pub(crate) use norm::{GroupNorm, LayerNorm};

@@ -12,6 +12,7 @@ use crate::{
     config::{ClipTextConfig, Family, PipelineIndex, UnetConfig, VaeConfig},
     error::LoadError,
     lora::{LoraFile, Loras},
+    nn::kernels,
     schedulers::{SchedulerConfig, SchedulerKind},
     text_encoder::TextEncoder,
     tokenizer::PromptTokenizer,
@@ -24,6 +25,8 @@ use crate::{
 pub struct LoadSettings {
     /// Where it computes, and in what precision.
     pub target: Target,
+    /// Threads of our own kernels; libtorch has its own number.
+    pub threads: usize,
     /// Adapters to read with it.
     pub loras: Vec<LoraFile>,
     /// Longest side in pixels that the autoencoder does at once.
@@ -60,6 +63,8 @@ impl Pipeline {
     ) -> Result<Self, LoadError> {
         let index = PipelineIndex::load(dir)?;
         let target = settings.target;
+        let cpu = kernels(target, settings.threads)?;
+        let cpu = cpu.as_ref();
         let loras = Loras::open(dir, &settings.loras)?;
         let fields: Map<String, Value> = dir.require_json("scheduler/scheduler_config.json")?;
         let own = scheduler_kind(dir, &index)?;
@@ -79,7 +84,7 @@ impl Pipeline {
             let encoder_dir = dir.sub(component)?;
             let config = ClipTextConfig::load(&encoder_dir, projects)?;
             let tokenizer = PromptTokenizer::load(&dir.sub(tokenizer)?, config.vocabulary, config.positions)?;
-            let weights = Weights::open(&encoder_dir, TRANSFORMERS, target, progress)?;
+            let weights = Weights::open(&encoder_dir, TRANSFORMERS, target, progress)?.computed_by(cpu);
             let component = if projects { "text_encoder_2" } else { "text_encoder" };
             encoders.push((tokenizer, TextEncoder::load(&weights, &loras, component, &config)?));
             weight_bytes += weights.bytes();
@@ -91,7 +96,7 @@ impl Pipeline {
         let vae_config = VaeConfig::load(&vae_dir)?;
         check_fit(dir, &index, context, &unet_config, &vae_config)?;
 
-        let weights = Weights::open(&unet_dir, DIFFUSERS, target, progress)?;
+        let weights = Weights::open(&unet_dir, DIFFUSERS, target, progress)?.computed_by(cpu);
         let unet = Unet::load(&weights, &loras, unet_config.clone())?;
         weight_bytes += weights.bytes();
         loras.finish()?;
@@ -102,7 +107,7 @@ impl Pipeline {
             },
             false => target,
         };
-        let weights = Weights::open(&vae_dir, DIFFUSERS, vae_target, progress)?;
+        let weights = Weights::open(&vae_dir, DIFFUSERS, vae_target, progress)?.computed_by(cpu);
         let vae = Vae::load(&weights, vae_config.clone(), settings.vae_tile)?;
         weight_bytes += weights.bytes();
         if index.safety_checker {

@@ -34,6 +34,7 @@ pub(crate) fn settings(kind: Kind) -> LoadSettings {
             device: Device::Cpu,
             kind,
         },
+        threads: 1,
         loras: Vec::new(),
         vae_tile: 1024,
         images_per_pass: 1,
