@@ -69,7 +69,10 @@ impl Resnet {
         if let (Some(map), Some(embedding)) = (&self.embedding, embedding) {
             hidden += map.forward(embedding).unsqueeze(-1).unsqueeze(-1);
         }
-        let mut hidden = self.conv2.forward(&self.activation.apply(self.norm2.forward(&hidden)));
+        // Each tensor goes as soon as it has been read: here an autoencoder needs most memory.
+        let normed = self.norm2.forward(&hidden);
+        drop(hidden);
+        let mut hidden = self.conv2.forward(&self.activation.apply(normed));
         match &self.shortcut {
             Some(shortcut) => hidden += shortcut.forward(x),
             None => hidden += x,

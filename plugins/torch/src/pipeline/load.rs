@@ -12,6 +12,7 @@ use crate::{
     config::{ClipTextConfig, Family, PipelineIndex, UnetConfig, VaeConfig},
     error::LoadError,
     lora::{LoraFile, Loras},
+    memory,
     nn::kernels,
     schedulers::{SchedulerConfig, SchedulerKind},
     text_encoder::TextEncoder,
@@ -113,6 +114,7 @@ impl Pipeline {
         if index.safety_checker {
             tracing::warn!("the pipeline's safety checker is not run");
         }
+        memory::give_back();
         Ok(Self {
             index,
             encoders,

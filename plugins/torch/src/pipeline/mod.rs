@@ -16,12 +16,13 @@ pub use task::{ImageTask, InitTask, NoiseSource, Refusal, Seeds};
 use std::cell::RefCell;
 
 use serde_json::{Map, Value};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::{
     checkpoint::Target,
     config::{PipelineIndex, UnetConfig, VaeConfig},
     lora::ActiveLoras,
+    memory,
     schedulers::{SchedulerConfig, SchedulerKind},
     text_encoder::TextEncoder,
     tokenizer::PromptTokenizer,
@@ -29,6 +30,9 @@ use crate::{
     vae::Vae,
 };
 use prompt::PromptCache;
+
+/// Numbers of latents from which on decoding them takes more memory than a step: those of 512 × 512 pixels, mostly.
+const LARGE: usize = 4 * 64 * 64;
 
 /// The networks of a diffusion model and what they are to be given. One thread owns it.
 pub struct Pipeline {
@@ -150,6 +154,10 @@ impl Pipeline {
     pub fn decode(&self, latents: &Tensor) -> Tensor {
         tch::no_grad(|| {
             let latents = self.vae.unscale(latents).to_kind(self.vae_target.kind);
+            // The decoder of a large image takes more memory than a step does, in blocks of other sizes.
+            if self.vae_target.device == Device::Cpu && latents.numel() >= LARGE {
+                memory::give_back();
+            }
             pixels::to_rgb(&self.vae.decode(&latents))
         })
     }
