@@ -12,10 +12,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sensorium-api", &["sensorium-engine", "sensorium-media"]),
     ("sensorium-engine", &["sensorium-contract"]),
     ("sensorium-media", &[]),
+    ("sensorium-checkpoint", &[]),
     ("sensorium-contract", &[]),
     ("sensorium-kernels", &[]),
     ("sensorium-tests", &[]),
-    ("plugins/*", &["sensorium-contract", "sensorium-kernels"]),
+    (
+        "plugins/*",
+        &["sensorium-checkpoint", "sensorium-contract", "sensorium-kernels"],
+    ),
 ];
 
 /// Crates that compute models. The host must not reach any of them.

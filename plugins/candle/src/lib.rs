@@ -2,7 +2,7 @@
 //!
 //! A load goes `checkpoint` (files, safetensors) → `config`, `preprocess`, `tokenizer`, `sentence` (what the files say,
 //! validated) → `model` (towers of `nn` layers) → `embedder` (batches). [`CandlePlugin`] is the whole of it to the
-//! outside; `nn` stands alone, on `sensorium-kernels`.
+//! outside; `nn` stands alone, on `sensorium-kernels`; `sensorium-checkpoint` reads the directory.
 
 mod checkpoint;
 mod config;

@@ -1,5 +1,6 @@
 //! Why a model can't be loaded, and whose fault that is.
 
+use sensorium_checkpoint::FileError;
 use sensorium_contract::PluginError;
 
 /// Why a model can't be loaded.
@@ -9,13 +10,8 @@ pub(crate) enum LoadError {
     #[error("{0}")]
     Request(String),
     /// A file of the model can't be read or makes no sense.
-    #[error("{file}: {problem}")]
-    File {
-        /// Path within the model's directory.
-        file: String,
-        /// What is wrong with it and what to do.
-        problem: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The model needs something that this plugin doesn't do.
     #[error("{0}")]
     Unsupported(String),
@@ -32,10 +28,7 @@ pub(crate) enum LoadError {
 impl LoadError {
     /// `file` is relative to the model's directory.
     pub(crate) fn file(file: impl Into<String>, problem: impl std::fmt::Display) -> Self {
-        Self::File {
-            file: file.into(),
-            problem: problem.to_string(),
-        }
+        Self::File(FileError::new(file, problem))
     }
 }
 
@@ -44,7 +37,7 @@ impl From<LoadError> for PluginError {
         let message = error.to_string();
         match error {
             LoadError::Request(_) => PluginError::caller(message),
-            LoadError::File { .. } | LoadError::Unsupported(_) | LoadError::Engine(_) => PluginError::model(message),
+            LoadError::File(_) | LoadError::Unsupported(_) | LoadError::Engine(_) => PluginError::model(message),
             LoadError::Process(_) => PluginError::instance(message),
         }
     }

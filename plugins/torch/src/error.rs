@@ -1,5 +1,6 @@
 //! Why a model can't be loaded, and whose fault that is.
 
+use sensorium_checkpoint::FileError;
 use sensorium_contract::PluginError;
 
 /// Why a model can't be loaded.
@@ -9,13 +10,8 @@ pub enum LoadError {
     #[error("{0}")]
     Request(String),
     /// A file of the model can't be read or makes no sense.
-    #[error("{file}: {problem}")]
-    File {
-        /// Path within the model's directory.
-        file: String,
-        /// What is wrong with it and what to do.
-        problem: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A tensor is missing or has the wrong shape.
     #[error("{file}: tensor `{name}` {problem}")]
     Tensor {
@@ -39,10 +35,7 @@ pub enum LoadError {
 impl LoadError {
     /// `file` is relative to the model's directory.
     pub(crate) fn file(file: impl Into<String>, problem: impl std::fmt::Display) -> Self {
-        Self::File {
-            file: file.into(),
-            problem: problem.to_string(),
-        }
+        Self::File(FileError::new(file, problem))
     }
 
     /// `problem` continues the sentence that the tensor's name begins.
@@ -60,7 +53,7 @@ impl From<LoadError> for PluginError {
         let message = error.to_string();
         match error {
             LoadError::Request(_) => PluginError::caller(message),
-            LoadError::File { .. } | LoadError::Tensor { .. } => PluginError::model(message),
+            LoadError::File(_) | LoadError::Tensor { .. } => PluginError::model(message),
             LoadError::Compute(_) | LoadError::Process(_) => PluginError::instance(message),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fs::File,
     ops::Range,
 };
@@ -11,8 +11,8 @@ use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
+use sensorium_checkpoint::shards;
 use sensorium_contract::LoadProgress;
-use serde::Deserialize;
 
 use super::LayerNames;
 use super::ModelDir;
@@ -36,11 +36,6 @@ struct Entry {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Range<usize>,
-}
-
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, String>,
 }
 
 // === impl Weights ===
@@ -218,8 +213,8 @@ fn shard_names(dir: &ModelDir) -> Result<BTreeSet<String>, LoadError> {
     if dir.find(SINGLE)?.is_some() {
         return Ok(BTreeSet::from([SINGLE.to_owned()]));
     }
-    if let Some(index) = dir.json::<ShardIndex>(INDEX)? {
-        return Ok(index.weight_map.into_values().collect());
+    if let Some(shards) = shards(dir, INDEX)? {
+        return Ok(shards);
     }
     for pickle in [
         "pytorch_model.bin",

@@ -1,5 +1,6 @@
 //! Tokenizer files: `tokenizer.json`, or the vocabulary files that came before it.
 
+use sensorium_checkpoint::{added_token, clip_tokenizer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
@@ -95,7 +96,7 @@ pub(super) fn load(dir: &ModelDir, family: TokenizerFamily, config: &TokenizerCo
         return Tokenizer::from_bytes(bytes).map_err(|error| LoadError::file(dir.label(TOKENIZER), error));
     }
     let (file, tokenizer) = match family {
-        TokenizerFamily::Clip => ("vocab.json", clip(dir)?),
+        TokenizerFamily::Clip => ("vocab.json", clip_tokenizer(dir)?),
         TokenizerFamily::Bert => ("vocab.txt", bert(dir, config)?),
         TokenizerFamily::Json => (TOKENIZER, None),
     };
@@ -107,41 +108,6 @@ pub(super) fn load(dir: &ModelDir, family: TokenizerFamily, config: &TokenizerCo
     };
     let bytes = tokenizer.to_string();
     Tokenizer::from_bytes(bytes).map_err(|error| LoadError::file(dir.label(file), error))
-}
-
-/// CLIP's tokenizer as a `tokenizer.json`, from vocab.json and merges.txt.
-fn clip(dir: &ModelDir) -> Result<Option<Value>, LoadError> {
-    let (Some(vocabulary), Some(merges)) = (dir.json::<Value>("vocab.json")?, dir.read("merges.txt")?) else {
-        return Ok(None);
-    };
-    let merges = String::from_utf8(merges).map_err(|error| LoadError::file(dir.label("merges.txt"), error))?;
-    let merges: Vec<&str> = merges
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with("#version"))
-        .collect();
-    let special = |token: &str| {
-        let id = vocabulary.get(token).and_then(Value::as_u64);
-        id.ok_or_else(|| LoadError::file(dir.label("vocab.json"), format!("has no token {token}")))
-    };
-    let (start, end) = (special("<|startoftext|>")?, special("<|endoftext|>")?);
-    let words = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-    Ok(Some(json!({
-        "version": "1.0",
-        "added_tokens": [added_token(start, "<|startoftext|>"), added_token(end, "<|endoftext|>")],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "NFC"},
-            {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
-            {"type": "Lowercase"},
-        ]},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": words}, "behavior": "Removed", "invert": true},
-            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        ]},
-        "post_processor": {"type": "RobertaProcessing", "sep": ["<|endoftext|>", end], "cls": ["<|startoftext|>", start],
-            "trim_offsets": false, "add_prefix_space": false},
-        "model": {"type": "BPE", "unk_token": "<|endoftext|>", "continuing_subword_prefix": "",
-            "end_of_word_suffix": "</w>", "fuse_unk": false, "vocab": vocabulary, "merges": merges},
-    })))
 }
 
 /// BERT's tokenizer as a `tokenizer.json`, from vocab.txt.
@@ -175,9 +141,4 @@ fn bert(dir: &ModelDir, config: &TokenizerConfig) -> Result<Option<Value>, LoadE
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
             "max_input_chars_per_word": 100, "vocab": vocabulary},
     })))
-}
-
-fn added_token(id: u64, content: &str) -> Value {
-    json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-           "special": true})
 }

@@ -3,17 +3,16 @@
 
 mod canonical;
 mod files;
-mod head;
 
 pub(crate) use files::TokenizerFamily;
 
+use sensorium_checkpoint::encode_head;
 use sensorium_contract::{ItemError, ItemErrorCode};
 use tokenizers::{Encoding, PaddingDirection, Token, Tokenizer, TruncationDirection, normalizers::NormalizerWrapper};
 
 use crate::{checkpoint::ModelDir, error::LoadError};
 use canonical::Canonical;
 use files::TokenizerConfig;
-use head::encode_head;
 
 /// What a model needs of its tokenizer.
 #[derive(Debug, Clone)]

@@ -1,8 +1,12 @@
-//! What a safetensors file says of itself: how many numbers there are.
+//! A model's weights: which files they are in, and how many numbers there are.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
 use serde::Deserialize;
+use serde_json::Value;
+
+use super::ModelDir;
+use crate::error::LoadError;
 
 /// Largest header that is read.
 const MAX_HEADER: u64 = 100 << 20;
@@ -10,6 +14,37 @@ const MAX_HEADER: u64 = 100 << 20;
 #[derive(Deserialize)]
 struct Tensor {
     shape: Vec<u64>,
+}
+
+/// Names of the weights: `model.safetensors`, the shards that the index lists, or all safetensors there are.
+///
+/// # Errors
+/// If there are none. A directory with only pickles is told how to convert them.
+pub(crate) fn names(dir: &ModelDir) -> Result<Vec<String>, LoadError> {
+    const INDEX: &str = "model.safetensors.index.json";
+    if let Some(index) = dir.object(INDEX)? {
+        let map = index.get("weight_map").and_then(Value::as_object);
+        let map = map.ok_or_else(|| LoadError::file(INDEX, "has no `weight_map`"))?;
+        let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+        for name in &names {
+            if dir.find(name)?.is_none() {
+                return Err(LoadError::file(*name, "is missing; the index lists it"));
+            }
+        }
+        return Ok(names.into_iter().map(str::to_owned).collect());
+    }
+    let names = dir.with_extension("safetensors")?;
+    if names.is_empty() {
+        let problem = match dir.with_extension("bin")?.is_empty() {
+            true => "is missing",
+            false => {
+                "is missing, and pickles are never read; convert with transformers: \
+                 save_pretrained(directory, safe_serialization=True)"
+            }
+        };
+        return Err(LoadError::file("model.safetensors", problem));
+    }
+    Ok(names)
 }
 
 /// How many numbers a safetensors file holds.
@@ -29,7 +64,7 @@ pub(crate) fn count(path: &Path) -> Result<u64, String> {
     file.take(length)
         .read_to_end(&mut header)
         .map_err(|error| error.to_string())?;
-    let header: serde_json::Map<String, serde_json::Value> =
+    let header: serde_json::Map<String, Value> =
         serde_json::from_slice(&header).map_err(|error| format!("has a broken header: {error}"))?;
     let mut numbers = 0u64;
     for (name, entry) in header {
@@ -45,6 +80,17 @@ pub(crate) fn count(path: &Path) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_are_found_and_pickles_refused() {
+        let temp = tempfile::tempdir().expect("temp dir");
+        let dir = ModelDir::open(temp.path()).expect("opens");
+        std::fs::write(temp.path().join("pytorch_model.bin"), "x").expect("file");
+        let message = names(&dir).expect_err("no safetensors").to_string();
+        assert!(message.contains("pickles are never read"), "{message}");
+        std::fs::write(temp.path().join("model.safetensors"), "x").expect("file");
+        assert_eq!(names(&dir).expect("one file"), ["model.safetensors"]);
+    }
 
     #[test]
     fn numbers_are_counted() {

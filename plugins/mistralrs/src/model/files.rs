@@ -254,7 +254,7 @@ pub(crate) fn special(tokens: &Map<String, Value>, key: &str) -> Option<String> 
 fn find_weights(dir: &ModelDir) -> Result<(u64, Vec<(String, PathBuf)>), LoadError> {
     let mut numbers = 0;
     let mut found = Vec::new();
-    for name in dir.weights()? {
+    for name in weights::names(dir)? {
         dir.mark_weights(&name)?;
         let path = dir.find(&name)?.ok_or_else(|| LoadError::file(&name, "is missing"))?;
         numbers += weights::count(&path).map_err(|problem| LoadError::file(&name, problem))?;

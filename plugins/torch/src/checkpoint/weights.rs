@@ -3,12 +3,12 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
 };
 
+use sensorium_checkpoint::shards;
 use sensorium_contract::LoadProgress;
 use sensorium_kernels::Cpu;
-use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
 use super::{ModelDir, TensorFile};
@@ -41,11 +41,6 @@ pub(crate) struct Weights<'a> {
     done: Cell<u64>,
     total: u64,
     bytes: Cell<u64>,
-}
-
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, String>,
 }
 
 // === impl Weights ===
@@ -204,11 +199,9 @@ fn file_names(dir: &ModelDir, stem: &str) -> Result<Vec<String>, LoadError> {
             format!("{stem}.safetensors.index{variant}.json"),
             format!("{stem}{variant}.safetensors.index.json"),
         ] {
-            if let Some(index) = dir.json::<ShardIndex>(&index)? {
-                let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-                if !shards.is_empty() {
-                    return Ok(shards.into_iter().collect());
-                }
+            let shards = shards(dir, &index)?.unwrap_or_default();
+            if !shards.is_empty() {
+                return Ok(shards.into_iter().collect());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Tokenizer files: `tokenizer.json`, or the vocabulary files that came before it.
 
+use sensorium_checkpoint::clip_tokenizer;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
 use crate::{checkpoint::ModelDir, error::LoadError};
@@ -61,51 +61,11 @@ pub(super) fn load(dir: &ModelDir) -> Result<Tokenizer, LoadError> {
     if let Some(bytes) = dir.read(TOKENIZER)? {
         return Tokenizer::from_bytes(bytes).map_err(|error| LoadError::file(dir.label(TOKENIZER), error));
     }
-    let Some(tokenizer) = clip(dir)? else {
+    let Some(tokenizer) = clip_tokenizer(dir)? else {
         return Err(LoadError::file(
             dir.label(TOKENIZER),
             "is missing, and so are vocab.json and merges.txt",
         ));
     };
     Tokenizer::from_bytes(tokenizer.to_string()).map_err(|error| LoadError::file(dir.label("vocab.json"), error))
-}
-
-/// CLIP's tokenizer as a `tokenizer.json`, from vocab.json and merges.txt.
-fn clip(dir: &ModelDir) -> Result<Option<Value>, LoadError> {
-    let (Some(vocabulary), Some(merges)) = (dir.json::<Value>("vocab.json")?, dir.read("merges.txt")?) else {
-        return Ok(None);
-    };
-    let merges = String::from_utf8(merges).map_err(|error| LoadError::file(dir.label("merges.txt"), error))?;
-    let merges: Vec<&str> = merges
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with("#version"))
-        .collect();
-    let special = |token: &str| {
-        let id = vocabulary.get(token).and_then(Value::as_u64);
-        id.ok_or_else(|| LoadError::file(dir.label("vocab.json"), format!("has no token {token}")))
-    };
-    let (start, end) = (special("<|startoftext|>")?, special("<|endoftext|>")?);
-    let words = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-    Ok(Some(json!({
-        "version": "1.0",
-        "added_tokens": [added_token(start, "<|startoftext|>"), added_token(end, "<|endoftext|>")],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "NFC"},
-            {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
-            {"type": "Lowercase"},
-        ]},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": words}, "behavior": "Removed", "invert": true},
-            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        ]},
-        "post_processor": {"type": "RobertaProcessing", "sep": ["<|endoftext|>", end], "cls": ["<|startoftext|>", start],
-            "trim_offsets": false, "add_prefix_space": false},
-        "model": {"type": "BPE", "unk_token": "<|endoftext|>", "continuing_subword_prefix": "",
-            "end_of_word_suffix": "</w>", "fuse_unk": false, "vocab": vocabulary, "merges": merges},
-    })))
-}
-
-fn added_token(id: u64, content: &str) -> Value {
-    json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-           "special": true})
 }

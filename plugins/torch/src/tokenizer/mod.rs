@@ -1,13 +1,12 @@
 //! A prompt to the ids that a text encoder reads: begin, words, end, padding.
 
 mod files;
-mod head;
 
+use sensorium_checkpoint::encode_head;
 use tokenizers::{Encoding, Token, Tokenizer};
 
 use crate::{checkpoint::ModelDir, error::LoadError};
 use files::TokenizerConfig;
-use head::encode_head;
 
 /// A text encoder's tokenizer, ready for use.
 pub(crate) struct PromptTokenizer {

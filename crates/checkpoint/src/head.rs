@@ -5,10 +5,11 @@ const BYTES_PER_TOKEN: usize = 64;
 
 /// The ids of a text, or of its head if that is more than enough.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct HeadIds {
-    pub(super) ids: Vec<u32>,
+pub struct HeadIds {
+    /// In the order of the text.
+    pub ids: Vec<u32>,
     /// False if there is more text than these.
-    pub(super) whole: bool,
+    pub whole: bool,
 }
 
 /// Tokenizes the head of a text, and the whole only if the head has less than twice `room` tokens.
@@ -18,7 +19,7 @@ pub(super) struct HeadIds {
 ///
 /// # Errors
 /// What `encode` answers.
-pub(super) fn encode_head<E>(
+pub fn encode_head<E>(
     text: &str,
     room: usize,
     mut encode: impl FnMut(&str) -> Result<Vec<u32>, E>,
