@@ -6,6 +6,7 @@ use super::{
     buffer::{Arena, Carver},
     math::exp,
     packed::panel_size,
+    pool::Team,
     rows::{Rows, RowsMut},
     simd::{Elem, Kernel, Simd, Task, VECTORS, columns},
     tile::{NO_BIAS, Operands, Store, Tile, multiply, tiles},
@@ -14,14 +15,68 @@ use super::{
 /// Rows of the tallest register tile.
 const MOST_ROWS: usize = 14;
 
+/// Keys and values of one head as panels, which several threads may read and, each its own part, fill.
+#[derive(Debug)]
+pub(crate) struct Panels<K: Kernel> {
+    keys: *mut K::Elem,
+    values: *mut K::Elem,
+}
+
+impl<K: Kernel> Clone for Panels<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K: Kernel> Copy for Panels<K> {}
+
+// SAFETY: writing through it is unsafe, and asks for disjoint parts and a barrier before others read.
+unsafe impl<K: Kernel> Send for Panels<K> {}
+// SAFETY: as above.
+unsafe impl<K: Kernel> Sync for Panels<K> {}
+
+impl<K: Kernel> Panels<K> {
+    /// Elements of the keys' and the values' panels for heads of width `dim` and sequences of up to `kv_len` keys.
+    fn sizes(dim: usize, kv_len: usize) -> [usize; 2] {
+        let wide = columns::<K>();
+        [
+            kv_len.div_ceil(wide) * panel_size::<K>(dim),
+            dim.div_ceil(wide) * panel_size::<K>(kv_len),
+        ]
+    }
+
+    /// Bytes to carve.
+    pub(crate) fn bytes(dim: usize, kv_len: usize) -> usize {
+        Self::sizes(dim, kv_len).map(Arena::size::<K::Elem>).iter().sum()
+    }
+
+    /// Takes their memory, which whoever uses them must keep.
+    pub(crate) fn carve(carver: &mut Carver<'_>, dim: usize, kv_len: usize) -> Self {
+        let [keys, values] = Self::sizes(dim, kv_len).map(|size| carver.take::<K::Elem>(size).as_mut_ptr());
+        Self { keys, values }
+    }
+
+    /// Fills in a team member's part of them.
+    ///
+    /// # Safety
+    /// `k` and `v` hold `kv_len` rows of `dim` columns and one group more of finite numbers; the panels were carved for
+    /// that much and are there; every member does its part before any reads them.
+    #[inline(always)]
+    pub(crate) unsafe fn pack(self, [k, v]: [Rows<'_, K::Elem>; 2], kv_len: usize, dim: usize, team: &Team<'_>) {
+        let groups = kv_len.div_ceil(K::Elem::GROUP);
+        // SAFETY: the caller's contract; shares don't overlap.
+        unsafe {
+            pack_keys::<K>(k, team.share(kv_len), dim, self.keys);
+            pack_values::<K>(v, team.share(groups), kv_len, dim, self.values);
+        }
+    }
+}
+
 /// One head of one sequence: `softmax(q·kᵀ · scale) · v`.
 pub(crate) struct Head<'a, 's, K: Kernel> {
     /// The sequence's queries, from this head's first column on.
     pub(crate) q: Rows<'a, K::Elem>,
-    /// Keys likewise.
-    pub(crate) k: Rows<'a, K::Elem>,
-    /// Values likewise.
-    pub(crate) v: Rows<'a, K::Elem>,
+    /// Keys and values likewise; `None`: the panels hold them.
+    pub(crate) kv: Option<[Rows<'a, K::Elem>; 2]>,
     /// Where the result goes, from this head's first column on.
     pub(crate) out: RowsMut<'a, K::Elem>,
     /// Queries.
@@ -36,44 +91,43 @@ pub(crate) struct Head<'a, 's, K: Kernel> {
     pub(crate) scratch: &'s mut HeadScratch<'a, K>,
 }
 
-/// Memory for one head at a time.
+/// Memory for one head at a time: its panels, and what the queries of one tile need.
 pub(crate) struct HeadScratch<'a, K: Kernel> {
-    keys: &'a mut [K::Elem],
-    values: &'a mut [K::Elem],
+    panels: Panels<K>,
     scores: &'a mut [f32],
     weights: &'a mut [K::Elem],
 }
 
 impl<'a, K: Kernel> HeadScratch<'a, K> {
-    /// Elements of each part for heads of width `dim` and sequences of up to `kv_len` keys.
-    fn sizes(dim: usize, kv_len: usize) -> [usize; 4] {
-        let wide = columns::<K>();
-        let kv_columns = kv_len.next_multiple_of(wide);
-        [
-            kv_columns / wide * panel_size::<K>(dim),
-            dim.div_ceil(wide) * panel_size::<K>(kv_len),
-            K::ROWS * kv_columns,
-            K::ROWS * kv_columns,
-        ]
+    /// Elements of scores, and of weights, for sequences of up to `kv_len` keys.
+    fn size(kv_len: usize) -> usize {
+        K::ROWS * kv_len.next_multiple_of(columns::<K>())
     }
 
-    /// Bytes to carve.
+    /// Bytes to carve for heads of width `dim` with panels of their own.
     pub(crate) fn bytes(dim: usize, kv_len: usize) -> usize {
-        let [keys, values, scores, weights] = Self::sizes(dim, kv_len);
-        Arena::size::<K::Elem>(keys)
-            + Arena::size::<K::Elem>(values)
-            + Arena::size::<f32>(scores)
-            + Arena::size::<K::Elem>(weights)
+        Panels::<K>::bytes(dim, kv_len) + Self::bytes_beside(kv_len)
     }
 
-    /// Takes the parts.
+    /// Bytes to carve beside panels that are elsewhere.
+    pub(crate) fn bytes_beside(kv_len: usize) -> usize {
+        let size = Self::size(kv_len);
+        Arena::size::<f32>(size) + Arena::size::<K::Elem>(size)
+    }
+
+    /// Takes all parts.
     pub(crate) fn carve(carver: &mut Carver<'a>, dim: usize, kv_len: usize) -> Self {
-        let [keys, values, scores, weights] = Self::sizes(dim, kv_len);
+        let panels = Panels::carve(carver, dim, kv_len);
+        Self::beside(panels, carver, kv_len)
+    }
+
+    /// Takes what there must be beside `panels`.
+    pub(crate) fn beside(panels: Panels<K>, carver: &mut Carver<'a>, kv_len: usize) -> Self {
+        let size = Self::size(kv_len);
         Self {
-            keys: carver.take(keys),
-            values: carver.take(values),
-            scores: carver.take(scores),
-            weights: carver.take(weights),
+            panels,
+            scores: carver.take(size),
+            weights: carver.take(size),
         }
     }
 }
@@ -83,16 +137,12 @@ impl<K: Kernel> Head<'_, '_, K> {
     ///
     /// # Safety
     /// The CPU has the features of `K`; the matrices hold the sequence's rows at `dim` columns and one group more
-    /// (finite numbers); the scratch was carved for this `dim` and at least `kv_len`; no other thread touches this
-    /// part of the output meanwhile.
+    /// (finite numbers); the scratch was carved for this `dim` and at least `kv_len`, and its memory is there. Its panels
+    /// are filled, or there are `kv` and no other thread touches them; nor does one this part of the output.
     pub(crate) unsafe fn compute(self) {
-        let sizes = HeadScratch::<K>::sizes(self.dim, self.kv_len);
+        let size = HeadScratch::<K>::size(self.kv_len);
         assert!(
-            self.scratch.keys.len() >= sizes[0] && self.scratch.values.len() >= sizes[1],
-            "scratch too small"
-        );
-        assert!(
-            self.scratch.scores.len() >= sizes[2] && self.scratch.weights.len() >= sizes[3],
+            self.scratch.scores.len() >= size && self.scratch.weights.len() >= size,
             "scratch too small"
         );
         // SAFETY: the caller's contract.
@@ -115,8 +165,9 @@ impl<K: Kernel> Task for Head<'_, '_, K> {
         let mut tile = Tile::new();
         // SAFETY: `compute`'s contract; panels, scores and weights were sized for `dim` and `kv_len`.
         unsafe {
-            pack_keys::<K>(self.k, self.kv_len, self.dim, self.scratch.keys);
-            pack_values::<K>(self.v, self.kv_len, self.dim, self.scratch.values);
+            if let Some(kv) = self.kv {
+                self.scratch.panels.pack(kv, self.kv_len, self.dim, &Team::alone());
+            }
             for rows in tiles::<K>(0..self.q_len) {
                 let most = self.seen(rows.end - 1);
                 self.scores(&rows, most);
@@ -140,10 +191,9 @@ impl<K: Kernel> Head<'_, '_, K> {
     unsafe fn scores(&mut self, rows: &Range<usize>, most: usize) {
         let scores = RowsMut::new(self.scratch.scores, self.stride());
         for panel in 0..most.div_ceil(columns::<K>()) {
-            let keys = &self.scratch.keys[panel * panel_size::<K>(self.dim)..][..panel_size::<K>(self.dim)];
             let operands = Operands {
                 a: self.q.from(rows.start, 0),
-                panel: keys.as_ptr(),
+                panel: self.scratch.panels.keys.wrapping_add(panel * panel_size::<K>(self.dim)),
                 groups: self.dim.div_ceil(K::Elem::GROUP),
                 bias: NO_BIAS.as_ptr(),
             };
@@ -177,7 +227,7 @@ impl<K: Kernel> Head<'_, '_, K> {
         for panel in 0..self.dim.div_ceil(columns::<K>()) {
             let operands = Operands {
                 a: Rows::new(&*self.scratch.weights, self.stride()),
-                panel: self.scratch.values[panel * size..][..size].as_ptr(),
+                panel: self.scratch.panels.values.wrapping_add(panel * size),
                 groups: most.div_ceil(K::Elem::GROUP),
                 bias: NO_BIAS.as_ptr(),
             };
@@ -192,16 +242,16 @@ impl<K: Kernel> Head<'_, '_, K> {
     }
 }
 
-/// Lays keys out as panels: column = key, inner dimension = head. Groups move as a whole, as four bytes.
+/// Lays some keys out as panels: column = key, inner dimension = head. Groups move as a whole, as four bytes.
 #[inline(always)]
-unsafe fn pack_keys<K: Kernel>(k: Rows<'_, K::Elem>, kv_len: usize, dim: usize, to: &mut [K::Elem]) {
+unsafe fn pack_keys<K: Kernel>(k: Rows<'_, K::Elem>, keys: Range<usize>, dim: usize, to: *mut K::Elem) {
     let group = K::Elem::GROUP;
     let wide = columns::<K>();
     let size = panel_size::<K>(dim);
-    for key in 0..kv_len {
+    for key in keys {
         let from = k.row(key).cast::<u32>();
-        let panel = to[key / wide * size..][..size].as_mut_ptr().cast::<u32>();
-        // SAFETY: `compute`'s contract: whole groups of the row can be read, and the panel has room for all keys.
+        let panel = to.wrapping_add(key / wide * size).cast::<u32>();
+        // SAFETY: `pack`'s contract: whole groups of the row can be read, and the panel has room for all keys.
         unsafe {
             for index in 0..dim / group {
                 panel
@@ -220,18 +270,27 @@ unsafe fn pack_keys<K: Kernel>(k: Rows<'_, K::Elem>, kv_len: usize, dim: usize, 
     }
 }
 
-/// Lays values out as panels: column = head, inner dimension = key. Keys past the last are zeros.
+/// Lays values out as panels, some groups of keys of each: column = head, inner dimension = key. Keys past the last are
+/// zeros.
 #[inline(always)]
-unsafe fn pack_values<K: Kernel>(v: Rows<'_, K::Elem>, kv_len: usize, dim: usize, to: &mut [K::Elem]) {
+unsafe fn pack_values<K: Kernel>(
+    v: Rows<'_, K::Elem>,
+    groups: Range<usize>,
+    kv_len: usize,
+    dim: usize,
+    to: *mut K::Elem,
+) {
     let group = K::Elem::GROUP;
     let wide = columns::<K>();
     let size = panel_size::<K>(kv_len);
-    for (panel, to) in to.chunks_exact_mut(size).enumerate().take(dim.div_ceil(wide)) {
+    for panel in 0..dim.div_ceil(wide) {
         let count = wide.min(dim - panel * wide);
-        for (index, to) in to.chunks_exact_mut(wide * group).enumerate() {
-            let to = &mut to[..count * group];
+        for index in groups.clone() {
+            let to = to.wrapping_add(panel * size + index * wide * group);
+            // SAFETY: `pack`'s contract: the panel has room for all groups, and this one is nobody else's.
+            let to = unsafe { std::slice::from_raw_parts_mut(to, count * group) };
             let key = index * group;
-            // SAFETY: `compute`'s contract: a row of keys that exist holds `dim` columns.
+            // SAFETY: `pack`'s contract: a row of keys that exist holds `dim` columns.
             let row = |key: usize| unsafe { std::slice::from_raw_parts(v.row(key).add(panel * wide), count) };
             if group == 1 {
                 to.copy_from_slice(row(key));

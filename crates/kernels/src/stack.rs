@@ -280,8 +280,7 @@ impl<K: Kernel> Stack<K> {
                 let part = |third: usize| qkv.from(rows.start, third * hidden + head * dim).as_rows();
                 let task = Head {
                     q: part(0),
-                    k: part(1),
-                    v: part(2),
+                    kv: Some([part(1), part(2)]),
                     out: context.from(rows.start, head * dim),
                     q_len: rows.len(),
                     kv_len: rows.len(),

@@ -3,7 +3,7 @@
 use std::{any::TypeId, marker::PhantomData};
 
 use super::{
-    attention::{Head, HeadScratch},
+    attention::{Head, HeadScratch, Panels},
     buffer::Arena,
     layers::AttentionRows,
     norm::{Norm, Normalise},
@@ -14,8 +14,8 @@ use super::{
     simd::{Elem, Kernel},
 };
 
-/// Pieces of heads that each thread gets at least, where heads may be cut.
-const PIECES: usize = 4;
+/// Heads for each thread from which on it gets whole ones.
+const WHOLE_HEADS: usize = 4;
 
 /// `x · Wᵀ + b` for rows of `weights.inputs()`; writes rows of `weights.outputs()` to `out`.
 ///
@@ -153,8 +153,7 @@ pub(crate) unsafe fn attention<K: Kernel>(task: &AttentionRows<'_>, pool: &Pool)
                 let column = head * task.dim;
                 let head = Head {
                     q: q.from(q_row, column).as_rows(),
-                    k: k.from(kv_row, column).as_rows(),
-                    v: v.from(kv_row, column).as_rows(),
+                    kv: Some([k, v].map(|rows| rows.from(kv_row, column).as_rows())),
                     out: out.from(q_row, column),
                     q_len,
                     kv_len,
@@ -183,7 +182,8 @@ pub(crate) unsafe fn attention<K: Kernel>(task: &AttentionRows<'_>, pool: &Pool)
 /// The CPU has the features of `K`.
 ///
 /// # Panics
-/// When the slices do not hold the rows that the lengths sum to, or heads aren't whole groups wide.
+/// When the slices do not hold the rows that the lengths sum to, a sequence has queries but no keys, or heads aren't whole
+/// groups wide.
 pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &mut [K::Elem], pool: &Pool) {
     let width = task.heads * task.dim;
     let (q_rows, kv_rows) = (
@@ -199,6 +199,8 @@ pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &
         task.kv_lengths.len(),
         "as many queries' lengths as keys'"
     );
+    let pairs = || task.q_lengths.iter().zip(task.kv_lengths);
+    assert!(pairs().all(|(q, kv)| *q == 0 || *kv > 0), "queries need keys");
     // Else a head's last group would end in the next one's first column, or behind the slice.
     assert!(
         task.dim.is_multiple_of(K::Elem::GROUP),
@@ -206,43 +208,64 @@ pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &
     );
     let [q, k, v] = [task.q, task.k, task.v].map(|part| Rows::new(part, width));
     let out = RowsMut::new(out, width);
-    let longest = task.kv_lengths.iter().copied().max().unwrap_or(0);
-    let heads = task.q_lengths.len() * task.heads;
-    pool.run(|member| {
-        let mut carver = member.arena.carve(HeadScratch::<K>::bytes(task.dim, longest));
-        let mut scratch = HeadScratch::<K>::carve(&mut carver, task.dim, longest);
-        // Each head is cut into pieces of its queries, so that many threads have enough to share. What a member gets of a
-        // head is computed in one go: its keys and values are packed once.
-        let pieces = match task.causal {
-            true => 1,
-            false => (PIECES * member.team.size).div_ceil(heads.max(1)),
-        };
-        let mine = member.team.share(heads * pieces);
+    let (dim, longest) = (task.dim, task.kv_lengths.iter().copied().max().unwrap_or(0));
+    // Every head of every sequence: queries, keys, where each begins, and the column.
+    let heads = || {
         let (mut q_row, mut kv_row) = (0, 0);
-        for (index, (&q_len, &kv_len)) in task.q_lengths.iter().zip(task.kv_lengths).enumerate() {
-            for head in 0..task.heads {
-                let first = (index * task.heads + head) * pieces;
-                let [start, end] = [mine.start, mine.end].map(|at| at.clamp(first, first + pieces) - first);
-                let queries = q_len * start / pieces..q_len * end / pieces;
-                if queries.is_empty() {
-                    continue;
-                }
-                let column = head * task.dim;
+        pairs().flat_map(move |(&q_len, &kv_len)| {
+            let at = (q_row, kv_row);
+            (q_row, kv_row) = (q_row + q_len, kv_row + kv_len);
+            (0..task.heads).map(move |head| (q_len, kv_len, at, head * dim))
+        })
+    };
+    let count = task.q_lengths.len() * task.heads;
+    // SAFETY, of both ways: the CPU's features are the caller's word; heads and queries do not overlap.
+    if task.causal || count >= WHOLE_HEADS * pool.threads() {
+        pool.run(|member| {
+            let mut carver = member.arena.carve(HeadScratch::<K>::bytes(dim, longest));
+            let mut scratch = HeadScratch::<K>::carve(&mut carver, dim, longest);
+            let mine = member.team.share(count);
+            for (q_len, kv_len, (q_row, kv_row), column) in heads().skip(mine.start).take(mine.len()) {
                 let head = Head {
-                    q: q.from(q_row + queries.start, column),
-                    k: k.from(kv_row, column),
-                    v: v.from(kv_row, column),
-                    out: out.from(q_row + queries.start, column),
-                    q_len: queries.len(),
+                    q: q.from(q_row, column),
+                    kv: Some([k, v].map(|rows| rows.from(kv_row, column))),
+                    out: out.from(q_row, column),
+                    q_len,
                     kv_len,
-                    dim: task.dim,
+                    dim,
                     causal: task.causal,
                     scratch: &mut scratch,
                 };
-                // SAFETY: the CPU's features are the caller's word; heads and queries do not overlap.
                 unsafe { head.compute() }
             }
-            (q_row, kv_row) = (q_row + q_len, kv_row + kv_len);
+        });
+        return;
+    }
+    // Too few heads for the threads: all work on each, on panels that they share.
+    let mut shared = pool.shared();
+    let panels = Panels::<K>::carve(&mut shared.carve(Panels::<K>::bytes(dim, longest)), dim, longest);
+    pool.run(|member| {
+        let mut carver = member.arena.carve(HeadScratch::<K>::bytes_beside(longest));
+        let mut scratch = HeadScratch::<K>::beside(panels, &mut carver, longest);
+        for (q_len, kv_len, (q_row, kv_row), column) in heads() {
+            let kv = [k, v].map(|rows| rows.from(kv_row, column));
+            unsafe { panels.pack(kv, kv_len, dim, &member.team) }
+            member.team.wait();
+            let mine = member.team.share(q_len);
+            let head = Head {
+                q: q.from(q_row + mine.start, column),
+                kv: None,
+                out: out.from(q_row + mine.start, column),
+                q_len: mine.len(),
+                kv_len,
+                dim,
+                causal: false,
+                scratch: &mut scratch,
+            };
+            if !mine.is_empty() {
+                unsafe { head.compute() }
+            }
+            member.team.wait();
         }
     });
 }

@@ -5,7 +5,7 @@ const ARENAS: &str = "MALLOC_ARENA_MAX";
 
 /// glibc gives threads that compete heaps of their own, up to eight for each core, and keeps in each what was freed
 /// there: a model that chats grew to three times the memory that it used. Large tensors are mapped apart, and don't need
-/// many heaps.
+/// many heaps. A plugin may set its own allocator otherwise, as torch does.
 const FEW: &str = "2";
 
 /// Environment variables of a plugin: few heaps, unless the host was started with a number of its own.

@@ -42,7 +42,8 @@ pub fn attention(rows: &AttentionRows<'_>, cpu: &Cpu) -> Vec<f32> {
 /// queries to `out`.
 ///
 /// # Panics
-/// When the slices do not hold the rows that the lengths sum to.
+/// When the slices do not hold the rows that the lengths sum to, there are more lengths of one kind than of the other, or a
+/// sequence has queries but no keys.
 pub fn attend(rows: &AttentionRows<'_>, out: &mut [f32], cpu: &Cpu) {
     // SAFETY: a `Cpu` only ever holds a tier that runs here.
     with_f32_kernel!(cpu.tier(), K => unsafe { standalone::attend::<K>(rows, out, cpu.pool()) });

@@ -1,4 +1,5 @@
-//! Layers for callers: weights are packed for a tier at run time, which no type shows, and nearly everything is a slice of f32.
+//! Layers for callers: weights are packed for a tier at run time, which no type shows, and nearly everything is a slice of
+//! f32.
 
 mod attention;
 mod encoder;

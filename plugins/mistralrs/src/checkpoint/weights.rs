@@ -1,7 +1,8 @@
 //! A model's weights: which files they are in, and how many numbers there are.
 
-use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
+use sensorium_checkpoint::shards;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,16 +23,13 @@ struct Tensor {
 /// If there are none. A directory with only pickles is told how to convert them.
 pub(crate) fn names(dir: &ModelDir) -> Result<Vec<String>, LoadError> {
     const INDEX: &str = "model.safetensors.index.json";
-    if let Some(index) = dir.object(INDEX)? {
-        let map = index.get("weight_map").and_then(Value::as_object);
-        let map = map.ok_or_else(|| LoadError::file(INDEX, "has no `weight_map`"))?;
-        let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    if let Some(names) = shards(dir, INDEX)? {
         for name in &names {
             if dir.find(name)?.is_none() {
-                return Err(LoadError::file(*name, "is missing; the index lists it"));
+                return Err(LoadError::file(name, "is missing; the index lists it"));
             }
         }
-        return Ok(names.into_iter().map(str::to_owned).collect());
+        return Ok(names.into_iter().collect());
     }
     let names = dir.with_extension("safetensors")?;
     if names.is_empty() {

@@ -2,7 +2,7 @@
 //! matrix of scores.
 
 use sensorium_kernels::Cpu;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::{Linear, kernels};
 use crate::{checkpoint::Scope, error::LoadError};
@@ -67,7 +67,9 @@ impl Attention {
 
 /// softmax(Q Kᵀ / √d) V of `[b, n, heads * d]` and two times `[b, m, heads * d]`; `causal`: nothing sees what comes after it.
 pub(crate) fn attend(operands: [&Tensor; 3], heads: i64, causal: bool, cpu: Option<&Cpu>) -> Tensor {
-    if let Some(cpu) = cpu {
+    // In bf16, the kernels take heads of an even width.
+    let even = operands[0].size()[2] / heads % 2 == 0;
+    if let Some(cpu) = cpu.filter(|_| even || operands[0].kind() != Kind::BFloat16) {
         return kernels::attend(operands, heads, causal, cpu);
     }
     let [query, key, value] = operands.map(|x| heads_first(x, heads));

@@ -86,6 +86,9 @@ macro_rules! views {
         /// themselves and have not handed out.
         fn $read(x: &Tensor) -> &[$number] {
             check(x, matches!(x.kind(), $kind));
+            if x.numel() == 0 {
+                return &[]; // libtorch points nowhere
+            }
             // SAFETY: libtorch keeps `numel` numbers of this type there for as long as the tensor lives, in one piece.
             unsafe { std::slice::from_raw_parts(x.data_ptr().cast_const().cast(), x.numel()) }
         }
@@ -93,6 +96,9 @@ macro_rules! views {
         /// A new tensor's numbers, to write.
         fn $write(x: &mut Tensor) -> &mut [$number] {
             check(x, matches!(x.kind(), $kind));
+            if x.numel() == 0 {
+                return &mut [];
+            }
             // SAFETY: as above; the tensor was made just now and has no other views. Any bits are a number.
             unsafe { std::slice::from_raw_parts_mut(x.data_ptr().cast(), x.numel()) }
         }

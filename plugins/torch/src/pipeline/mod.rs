@@ -155,9 +155,8 @@ impl Pipeline {
         tch::no_grad(|| {
             let latents = self.vae.unscale(latents).to_kind(self.vae_target.kind);
             // The decoder of a large image takes more memory than a step does, in blocks of other sizes.
-            if self.vae_target.device == Device::Cpu && latents.numel() >= LARGE {
-                memory::give_back();
-            }
+            let large = self.vae_target.device == Device::Cpu && latents.numel() >= LARGE;
+            let _sparing = large.then(memory::Sparing::begin);
             pixels::to_rgb(&self.vae.decode(&latents))
         })
     }

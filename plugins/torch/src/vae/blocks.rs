@@ -129,11 +129,12 @@ impl Decoder {
         let mut x = self.middle.forward(&self.conv_in.forward(x));
         for level in &self.levels {
             for resnet in &level.resnets {
-                x = resnet.forward(&x, None);
+                x = resnet.consume(x);
             }
             if let Some(conv) = &level.next {
                 let size = x.size();
-                x = conv.forward(&x.upsample_nearest2d([2 * size[2], 2 * size[3]], None, None));
+                x = x.upsample_nearest2d([2 * size[2], 2 * size[3]], None, None);
+                x = conv.forward(&x);
             }
         }
         self.head.forward(&x)

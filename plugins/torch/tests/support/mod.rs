@@ -34,7 +34,8 @@ pub(crate) fn settings(kind: Kind) -> LoadSettings {
             device: Device::Cpu,
             kind,
         },
-        threads: 1,
+        // Of our own kernels: enough for them to share heads and maps.
+        threads: 3,
         loras: Vec::new(),
         vae_tile: 1024,
         images_per_pass: 1,
