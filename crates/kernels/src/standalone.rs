@@ -219,7 +219,6 @@ pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &
         })
     };
     let count = task.q_lengths.len() * task.heads;
-    // SAFETY, of both ways: the CPU's features are the caller's word; heads and queries do not overlap.
     if task.causal || count >= WHOLE_HEADS * pool.threads() {
         pool.run(|member| {
             let mut carver = member.arena.carve(HeadScratch::<K>::bytes(dim, longest));
@@ -236,6 +235,7 @@ pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &
                     causal: task.causal,
                     scratch: &mut scratch,
                 };
+                // SAFETY: the CPU's features are the caller's word; heads do not overlap.
                 unsafe { head.compute() }
             }
         });
@@ -249,6 +249,7 @@ pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &
         let mut scratch = HeadScratch::<K>::beside(panels, &mut carver, longest);
         for (q_len, kv_len, (q_row, kv_row), column) in heads() {
             let kv = [k, v].map(|rows| rows.from(kv_row, column));
+            // SAFETY: rows of this sequence, whole groups wide; the barriers keep packing and reading apart.
             unsafe { panels.pack(kv, kv_len, dim, &member.team) }
             member.team.wait();
             let mine = member.team.share(q_len);
@@ -263,6 +264,7 @@ pub(crate) unsafe fn attend<K: Kernel>(task: &AttentionRows<'_, K::Elem>, out: &
                 scratch: &mut scratch,
             };
             if !mine.is_empty() {
+                // SAFETY: as above; the panels' memory is held above, and members' queries do not overlap.
                 unsafe { head.compute() }
             }
             member.team.wait();
