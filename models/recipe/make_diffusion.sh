@@ -23,7 +23,7 @@ train() {
     python -m recipe.diffusion.train --latents "$build/latents" --scenes 1 --shards 24 "$@"
 }
 train --work "$build/unet1" --seed 1 --steps 4000 --mix 0.5,0.35,0.15 --lr 2e-3 --floor 0.3
-train --work "$build/unet2" --from "$build/unet1/weights.pt" --seed 2 --steps 4000 --mix 0.3,0.42,0.28 --lr 1.5e-3 --floor 0.02 --gaze 0.07 --naming 0.07 --average 0.998
+train --work "$build/unet2" --from "$build/unet1/weights.pt" --seed 2 --steps 3400 --mix 0.3,0.42,0.28 --lr 1.5e-3 --floor 0.02 --gaze 0.07 --naming 0.07 --average 0.998
 
 # The decoder again, on latents with some noise, as a UNet leaves them.
 python -m recipe.diffusion.train_vae --work "$build/decoder" --from "$build/vae.pt" --seed 4 --steps 800 --side 128 --batch 8 --lr 1e-3 --decoder
