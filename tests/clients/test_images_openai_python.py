@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
 
 import httpx
 import openai
@@ -47,6 +49,13 @@ def mask() -> Image.Image:
     image = Image.new("RGBA", (128, 128), (0, 0, 0, 255))
     image.paste((0, 0, 0, 0), (64, 0, 128, 128))
     return image
+
+
+def empty() -> bytes:
+    """A PNG of no pixels, which no library writes."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 0, 0, 8, 6, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def distance(a: Image.Image, b: Image.Image, box) -> float:
@@ -159,6 +168,7 @@ def test_bad_images_are_bad_requests(client):
         ([png(scene())] * 17, {}, "image"),
         (png(scene()), {"mask": png(small)}, "mask"),
         (png(scene()), {"mask": ("mask.png", bytes(20 << 20), "image/png")}, "mask"),
+        (png(scene()), {"mask": ("mask.png", empty(), "image/png")}, "mask"),
         (("image.png", b"nonsense", "image/png"), {}, "image"),
     ]:
         with pytest.raises(openai.BadRequestError) as refused:

@@ -78,7 +78,7 @@ def test_lone_objects_are_what_was_asked_for(server):
     described = [name for name, file in files.items() if name in description(server, file)]
     found = [name for name, file in files.items() if recognised(server, file) == name]
     # On the card, 98 in 100 are right; this is to notice a model or a sampler that is broken.
-    assert len(described) >= 9 and len(found) >= 9, (described, found)
+    assert len(described) >= 11 and len(found) >= 11, (described, found)
 
 
 def test_two_objects_and_how_they_lie(server):
@@ -88,7 +88,7 @@ def test_two_objects_and_how_they_lie(server):
         said = description(server, file)
         if not all(name in said for name in names):
             wrong.append((prompt, said))
-    assert len(wrong) <= 3, wrong
+    assert len(wrong) <= 1, wrong
 
 
 def test_what_a_mask_keeps_stays(server):
@@ -158,7 +158,8 @@ def test_a_reader_that_leaves_frees_the_model(server):
     asyncio.run(leave())
     wait_until(lambda: server.metric(RUNNING, model=MODEL) == 0, "nothing runs")
     done = server.metric(STEPS_DONE, model=MODEL) - before
-    assert 7 <= done < 150
+    # The plugin stops within one step; the rest is how long a busy machine may take to notice the closed socket.
+    assert 7 <= done < 100
     after = server.metric(STEPS_DONE, model=MODEL)
     draw(server, "a red circle", steps=4)
     assert server.metric(STEPS_DONE, model=MODEL) == after + 4, "no step came after"

@@ -13,8 +13,8 @@ thread_local! {
 /// a model's layers, which the engine starts and shows to nobody but its logits processors.
 ///
 /// A thread that is in no pool hands every parallel loop, however short, to one that sleeps, and waits until that has
-/// woken, worked and woken it again: some hundred times a token, and a sixth of its time where a layer takes less than a
-/// millisecond. A thread of the pool begins the loop at once, and others help if they are awake in time.
+/// woken, worked and woken it again: some hundred times a token: a tenth of its time in f32, and two fifths in 8 bits, where a
+/// layer of a small model takes less than a millisecond. A thread of the pool begins the loop at once, and others help if they are awake in time.
 pub(crate) fn join() {
     POOL.with(|pool| {
         pool.get_or_init(|| {
