@@ -103,24 +103,29 @@ fn sharing_passes_changes_no_more_than_rounding() {
 
 #[test]
 fn half_precision_is_about_the_same() {
-    for (kind, bound) in [(Kind::BFloat16, 0.998), (Kind::Half, 0.9999)] {
+    const DRAWS: u64 = 30;
+    for (kind, bound) in [(Kind::BFloat16, 0.999), (Kind::Half, 0.9999)] {
         for name in ["sd15", "sd21"] {
             let (exact, half) = (
                 load(name),
                 Pipeline::open(&golden(name), &settings(kind)).expect("loads"),
             );
             let draw = |seed, shape: &[i64]| normal(seed, Stream::Initial, shape);
-            let forward = |pipeline: &Pipeline, kind| {
+            let forward = |pipeline: &Pipeline, kind, seed| {
                 pipeline.unet().forward(&UnetInput {
-                    sample: &draw(1, &[4, 8, 8]).to_kind(kind),
+                    sample: &draw(seed, &[4, 8, 8]).to_kind(kind),
                     timesteps: &Tensor::from_slice(&[500f32]),
-                    context: &draw(2, &[77, 16]).to_kind(kind),
+                    context: &draw(seed + 100, &[77, 16]).to_kind(kind),
                     added: None,
                     guidance: None,
                 })
             };
-            let cosine = cosine(&forward(&half, kind), &forward(&exact, Kind::Float));
-            println!("{name} {kind:?} cosine {cosine:.6}");
+            // One draw says little: of 30, a few drive this network of random weights to 0.99 in bf16, whoever computes it.
+            let of_draw = |seed| cosine(&forward(&half, kind, seed), &forward(&exact, Kind::Float, seed));
+            let mut draws: Vec<f64> = (1..=DRAWS).map(of_draw).collect();
+            draws.sort_by(f64::total_cmp);
+            let cosine = draws[draws.len() / 2];
+            println!("{name} {kind:?} median cosine {cosine:.6}");
             assert!(cosine >= bound, "{name} {kind:?}: {cosine}");
             // And the whole way holds together.
             let latents = alone(&half, &task(&half, 64), 7);
